@@ -1,0 +1,106 @@
+/* tconv3d/layer.h: the layer as numbers. Status codes, the descriptor of a 3D transposed convolution, its shapes and a
+ * plain-C reference. Needs no OpenCL header and no OpenCL device.
+ *
+ * Axes are always in the order D, H, W. All sizes count elements. Every function here is pure and may be called by any
+ * number of threads at once. SPDX-License-Identifier: MIT */
+#ifndef TCONV3D_LAYER_H
+#define TCONV3D_LAYER_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__)
+#define TCONV3D_API __attribute__((visibility("default")))
+#else
+#define TCONV3D_API
+#endif
+
+#define TCONV3D_VERSION_MAJOR 0
+#define TCONV3D_VERSION_MINOR 1
+#define TCONV3D_VERSION_PATCH 0
+
+/* The version of the library in use, as "0.1.0". Static storage. */
+TCONV3D_API const char *tconv3d_version(void);
+
+/* What every call returns. The details of a failure are in tconv3d_message(). */
+typedef enum tconv3d_status {
+  TCONV3D_OK = 0,
+  TCONV3D_INVALID_ARGUMENT = 1,  /* a NULL handle, a wrong struct_size, a buffer of another context, overlapping x and y */
+  TCONV3D_INVALID_PARAMETER = 2, /* the layer or its shape breaks a rule: stride 0, channels not divisible by groups */
+  TCONV3D_SIZE_OVERFLOW = 3,     /* a size does not fit in 63 bits */
+  TCONV3D_UNSUPPORTED = 4,       /* a data type or a named algorithm that cannot serve this layer or device */
+  TCONV3D_NO_DEVICE = 5,         /* no OpenCL platform, or no device that the selector names */
+  TCONV3D_OUT_OF_HOST_MEMORY = 6,
+  TCONV3D_OUT_OF_DEVICE_MEMORY = 7, /* also: the layer would need more than the device has */
+  TCONV3D_BUILD_FAILED = 8,         /* the device's compiler refused a kernel; the message holds its full log */
+  TCONV3D_DEVICE_LOST = 9,          /* the device stopped answering; destroy every object of its context */
+  TCONV3D_OPENCL_ERROR = 10         /* any other failed OpenCL call; the message names the call and the error */
+} tconv3d_status;
+
+/* The status's name, as "TCONV3D_INVALID_PARAMETER"; "TCONV3D_UNKNOWN_STATUS" for a number that is none. Static storage. */
+TCONV3D_API const char *tconv3d_status_name(tconv3d_status status);
+
+/* The calling thread's message: what its last failed call said, one line and, for a failed build, the log after it.
+ * "" when no call of this thread has failed. Valid until the thread's next failing call or its end. Successful calls keep it.
+ */
+TCONV3D_API const char *tconv3d_message(void);
+
+/* Element types. This version computes TCONV3D_F32; the others are named so that a descriptor can ask, and be refused. */
+typedef enum tconv3d_dtype { TCONV3D_F32 = 0, TCONV3D_F64 = 1, TCONV3D_F16 = 2, TCONV3D_BF16 = 3 } tconv3d_dtype;
+
+/* One layer applied to one input shape; arguments as in PyTorch's nn.ConvTranspose3d.
+ *   x (batch, in_channels, D, H, W), w (in_channels, out_channels/groups, kD, kH, kW), b (out_channels), y (batch,
+ * out_channels, D', H', W'), all dense in C order. Per axis D' = (D-1)*stride - 2*padding + dilation*(kernel_size-1) +
+ * output_padding + 1. Rules: in_channels, out_channels, groups >= 1, groups divides both; every input_size and kernel_size >=
+ * 1; stride, dilation
+ * >= 1; padding >= 0; 0 <= output_padding < max(stride, dilation); every output size >= 1; batch >= 0 (0: an empty result).
+ * An unbatched (C, D, H, W) input is batch 1. */
+typedef struct tconv3d_desc {
+  size_t struct_size; /* sizeof(tconv3d_desc), as TCONV3D_DESC_INIT sets it */
+  int64_t batch, in_channels, out_channels, groups;
+  int64_t input_size[3];
+  int64_t kernel_size[3];
+  int64_t stride[3];
+  int64_t padding[3];
+  int64_t output_padding[3];
+  int64_t dilation[3];
+  int32_t has_bias;           /* 1: y starts from b; 0: from zero */
+  tconv3d_dtype dtype;        /* of x and y */
+  tconv3d_dtype weight_dtype; /* of w and b */
+} tconv3d_desc;
+
+/* PyTorch's defaults: batch 1, stride 1, padding 0, output_padding 0, dilation 1, groups 1, with bias, float32. Channels,
+ * input_size and kernel_size have no default and stay 0, which validation refuses. */
+#define TCONV3D_DESC_INIT                                                                                               \
+  {                                                                                                                     \
+    sizeof(tconv3d_desc), 1, 0, 0, 1, {0, 0, 0}, {0, 0, 0}, {1, 1, 1}, {0, 0, 0}, {0, 0, 0}, {1, 1, 1}, 1, TCONV3D_F32, \
+        TCONV3D_F32                                                                                                     \
+  }
+
+/* Sets one parameter of all three axes, as PyTorch does with a single number: TCONV3D_ALL_AXES(desc.stride, 2). */
+#define TCONV3D_ALL_AXES(member, value) ((void)((member)[0] = (member)[1] = (member)[2] = (value)))
+
+/* Checks the descriptor by the rules above and writes y's shape (batch, out_channels, D', H', W') to shape.
+ * Errors: INVALID_ARGUMENT (NULL, struct_size), INVALID_PARAMETER (which, axis, value, rule), SIZE_OVERFLOW. */
+TCONV3D_API tconv3d_status tconv3d_output_shape(const tconv3d_desc *desc, int64_t shape[5]);
+
+/* Finds the output_padding that makes y's spatial size output_size, as PyTorch's forward(x, output_size) does; desc's own
+ * output_padding is ignored. Valid per axis: from the size with output_padding 0 to that plus stride - 1.
+ * Errors: as above; INVALID_PARAMETER names the axis and its valid range. */
+TCONV3D_API tconv3d_status tconv3d_resolve_output_size(const tconv3d_desc *desc, const int64_t output_size[3],
+                                                       int64_t output_padding[3]);
+
+/* The layer in plain C, on the host, with fp64 sums, straight from the definition; slow, for checking. x, w, b and y are dense
+ * float32 host arrays of desc's shapes; b may be NULL when has_bias is 0. y must not overlap the others.
+ * Errors: as tconv3d_output_shape; UNSUPPORTED for a type other than TCONV3D_F32. */
+TCONV3D_API tconv3d_status tconv3d_reference_forward(const tconv3d_desc *desc, const float *x, const float *w, const float *b,
+                                                     float *y);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

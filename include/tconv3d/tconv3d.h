@@ -1,0 +1,179 @@
+/* tconv3d/tconv3d.h: 3D transposed convolution (PyTorch's nn.ConvTranspose3d) on any OpenCL device.
+ *
+ *   device -> context -> plan -> weights -> run or enqueue
+ *
+ * A context holds one cl_context and what was built for it. A plan is one layer on one input shape on one device, with every
+ * kernel compiled. Weights are a layer's w and b, packed for one plan. All handles are opaque.
+ *
+ * Ownership: every *_create/_adopt is undone by the matching *_destroy, in any order: each object keeps alive what it stands
+ * on, and commands in flight keep alive what they use. *_destroy(NULL) does nothing. OpenCL objects passed in are retained
+ * where they are kept, never taken over.
+ * Threads: contexts and plans may be used by any number of threads at once. Weights too, but for tconv3d_weights_update.
+ * Each thread may destroy its own handle once; a handle must not be destroyed while another thread is inside a call with it.
+ * Errors: every call returns a status and sets the thread's tconv3d_message() when it fails; a failed call leaves its
+ * out-parameters NULL or untouched, and the objects usable. The library prints nothing and never exits.
+ * SPDX-License-Identifier: MIT */
+#ifndef TCONV3D_TCONV3D_H
+#define TCONV3D_TCONV3D_H
+
+#ifndef CL_TARGET_OPENCL_VERSION
+#define CL_TARGET_OPENCL_VERSION 120
+#endif
+#include <CL/cl.h>
+
+#include <tconv3d/layer.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- devices ---- */
+
+typedef struct tconv3d_device_info {
+  cl_platform_id platform;
+  cl_device_id device;
+  unsigned platform_index, device_index; /* as in the selector "PLATFORM:DEVICE" */
+  cl_device_type type;
+  unsigned compute_units;
+  unsigned vector_width; /* native float vector width, in elements; at least 1 */
+  uint64_t memory_bytes, max_buffer_bytes, local_bytes, cache_bytes;
+  char platform_name[96], platform_version[128], name[128], version[128], driver[96];
+  int usable;         /* 1: a context can be made on it */
+  char rejected[160]; /* why not, when usable is 0; "" otherwise */
+} tconv3d_device_info;
+
+/* Lists every device of every platform, the unusable ones too. list may be NULL with capacity 0; *count is how many there are,
+ * even past capacity. No platform at all is OK with *count 0. */
+TCONV3D_API tconv3d_status tconv3d_devices(tconv3d_device_info *list, size_t capacity, size_t *count);
+
+/* Finds a usable device. selector: NULL or "" for the first GPU, else accelerator, else CPU; "cpu", "gpu" or "accelerator" for
+ * the first of that type; "P:D" for device D of platform P, counted from 0; else a part of a platform's or device's name,
+ * letter case ignored. Errors: NO_DEVICE, saying what was found instead. */
+TCONV3D_API tconv3d_status tconv3d_device_select(const char *selector, tconv3d_device_info *info);
+
+/* ---- contexts ---- */
+
+typedef struct tconv3d_context tconv3d_context;
+
+/* Makes a cl_context of the library's own on devices of one platform. */
+TCONV3D_API tconv3d_status tconv3d_context_create(const cl_device_id *devices, size_t num_devices, tconv3d_context **context);
+
+/* Works inside the caller's cl_context (retained). devices: which of its devices to use; NULL and 0 for all of them. Make one
+ * library context per cl_context: programs and workspaces are shared through it. */
+TCONV3D_API tconv3d_status tconv3d_context_adopt(cl_context cl, const cl_device_id *devices, size_t num_devices,
+                                                 tconv3d_context **context);
+TCONV3D_API void tconv3d_context_destroy(tconv3d_context *context);
+
+/* The cl_context inside; not retained for the caller. */
+TCONV3D_API cl_context tconv3d_context_cl(const tconv3d_context *context);
+
+/* ---- plans ---- */
+
+typedef struct tconv3d_plan tconv3d_plan;
+
+typedef struct tconv3d_plan_options {
+  size_t struct_size;    /* sizeof(tconv3d_plan_options), as TCONV3D_PLAN_OPTIONS_INIT sets it */
+  const char *algorithm; /* NULL: the automatic choice; else a name: used, or refused with the reason */
+  cl_device_id device;   /* NULL: the context's first device */
+} tconv3d_plan_options;
+#define TCONV3D_PLAN_OPTIONS_INIT \
+  { sizeof(tconv3d_plan_options), NULL, NULL }
+
+/* Validates desc, chooses an algorithm and compiles every kernel for it: nothing is left to compile at the first call. Blocks
+ * while it builds (seconds at worst, milliseconds from the cache, under one when this context has the program already). options
+ * may be NULL. Errors: as tconv3d_output_shape; UNSUPPORTED (type; named algorithm, with its reason); OUT_OF_DEVICE_MEMORY
+ * (bytes needed and available), BUILD_FAILED (with the log), OPENCL_ERROR. */
+TCONV3D_API tconv3d_status tconv3d_plan_create(tconv3d_context *context, const tconv3d_desc *desc,
+                                               const tconv3d_plan_options *options, tconv3d_plan **plan);
+TCONV3D_API void tconv3d_plan_destroy(tconv3d_plan *plan);
+
+typedef struct tconv3d_plan_info {
+  const char *algorithm;   /* static storage */
+  int64_t output_shape[5]; /* (batch, out_channels, D', H', W') */
+  uint64_t x_bytes, w_bytes, y_bytes;
+  uint64_t workspace_bytes;     /* device memory that each call in flight needs beside x, y and the weights */
+  uint64_t packed_weight_bytes; /* device memory of one tconv3d_weights */
+  int deterministic;            /* 1: the same input gives the same bits at every call */
+} tconv3d_plan_info;
+TCONV3D_API tconv3d_status tconv3d_plan_query(const tconv3d_plan *plan, tconv3d_plan_info *info);
+
+/* What the plan chose and why: a line an algorithm ("phase: chosen, ..." or "direct: ..."), then the plan's own figures.
+ * Owned by the plan. */
+TCONV3D_API const char *tconv3d_plan_explain(const tconv3d_plan *plan);
+
+/* The algorithms' names, the order of preference when costs are equal; NULL past the last. Static storage. */
+TCONV3D_API const char *tconv3d_algorithm_name(size_t index);
+
+/* ---- tensors, weights, calls ---- */
+
+/* Device memory: a buffer and where the tensor starts in it, in bytes (a multiple of the element's size). */
+typedef struct tconv3d_buffer {
+  cl_mem mem;
+  size_t offset;
+} tconv3d_buffer;
+
+typedef struct tconv3d_weights tconv3d_weights;
+
+/* Packs w and b for the plan by kernels on queue, after wait_list, without blocking; later calls with these weights wait for it
+ * by themselves. bias is NULL exactly when desc.has_bias is 0. w's and b's buffers are read until the packing has ended;
+ * event (may be NULL) tells when, and is the caller's to release. */
+TCONV3D_API tconv3d_status tconv3d_weights_create(const tconv3d_plan *plan, cl_command_queue queue, tconv3d_buffer weight,
+                                                  const tconv3d_buffer *bias, cl_uint num_events, const cl_event *wait_list,
+                                                  cl_event *event, tconv3d_weights **weights);
+
+/* The same from dense host arrays; blocks until done, the arrays are the caller's again afterwards. */
+TCONV3D_API tconv3d_status tconv3d_weights_create_host(const tconv3d_plan *plan, const void *weight, const void *bias,
+                                                       tconv3d_weights **weights);
+
+/* Packs new values into the same weights, for a training step. wait_list must cover every call in flight that uses them, and no
+ * other thread may use them during this call. If it fails, the weights' values are undefined until an update succeeds. */
+TCONV3D_API tconv3d_status tconv3d_weights_update(tconv3d_weights *weights, cl_command_queue queue, tconv3d_buffer weight,
+                                                  const tconv3d_buffer *bias, cl_uint num_events, const cl_event *wait_list,
+                                                  cl_event *event);
+TCONV3D_API void tconv3d_weights_destroy(tconv3d_weights *weights);
+
+/* Enqueues y = layer(x) on queue (in-order or out-of-order, of the plan's context and device), after wait_list and the weights'
+ * packing. Never blocks, flushes or finishes the queue. event (may be NULL) completes when y is whole; it is the caller's to
+ * release. workspace: NULL for the library's own pool, else at least workspace_bytes that no other call in flight uses.
+ * x and y must not overlap. An empty batch enqueues a marker.
+ * If a later kernel of the call cannot be enqueued, the call fails, no event is returned, y is undefined.
+ * Errors: INVALID_ARGUMENT (buffer too small, misaligned offset, wrong context, flags, overlap), OUT_OF_*_MEMORY, OPENCL_ERROR.
+ */
+TCONV3D_API tconv3d_status tconv3d_enqueue(const tconv3d_plan *plan, const tconv3d_weights *weights, cl_command_queue queue,
+                                           tconv3d_buffer x, tconv3d_buffer y, const tconv3d_buffer *workspace,
+                                           cl_uint num_events, const cl_event *wait_list, cl_event *event);
+
+/* y = layer(x) with dense host arrays, blocking. CPU devices work in the arrays themselves where they are aligned to the
+ * device's base address alignment (clGetDeviceInfo CL_DEVICE_MEM_BASE_ADDR_ALIGN, in bits; 128 bytes on PoCL); otherwise they
+ * are copied. */
+TCONV3D_API tconv3d_status tconv3d_run(const tconv3d_plan *plan, const tconv3d_weights *weights, const void *x, void *y);
+
+/* ---- the device's limits, measured ---- */
+
+typedef struct tconv3d_roofline {
+  double flops_per_second; /* fp32 multiply-adds in registers on all compute units, counted as 2 */
+  double bytes_per_second; /* a large copy in device memory, bytes read plus bytes written */
+} tconv3d_roofline;
+
+/* Runs two small kernels of the library, the best of several runs each; blocks for about half a second. device: NULL for the
+ * context's first. */
+TCONV3D_API tconv3d_status tconv3d_measure_roofline(tconv3d_context *context, cl_device_id device, tconv3d_roofline *roofline);
+
+/* ---- the program cache ----
+ * One SQLite file, shared by all processes of a user: $TCONV3D_CACHE_DIR/cache.db, else $XDG_CACHE_HOME/tconv3d/cache.db, else
+ * $HOME/.cache/tconv3d/cache.db; none when neither is set. A missing, damaged, foreign-owned or read-only cache costs time,
+ * never an error. */
+typedef struct tconv3d_cache_info {
+  char path[1024];  /* "" when no cache can be used */
+  char reason[192]; /* why not; "" when it can */
+  uint64_t entries, bytes, capacity_bytes;
+} tconv3d_cache_info;
+TCONV3D_API tconv3d_status tconv3d_cache_query(tconv3d_cache_info *info);
+
+/* Empties the cache. Programs already loaded stay in their contexts. OK when there is none. */
+TCONV3D_API tconv3d_status tconv3d_cache_clear(void);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
