@@ -1,0 +1,36 @@
+/* context.h: one cl_context, its devices with a queue of the library's own on each, and what was built and kept for it. */
+#ifndef T3_CONTEXT_H
+#define T3_CONTEXT_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include <tconv3d/tconv3d.h>
+
+#include "device/pool.h"
+
+struct t3_program;
+struct t3_store;
+
+typedef struct t3_slot {
+  tconv3d_device_info info;
+  cl_command_queue queue; /* in-order; for warming kernels and blocking calls */
+} t3_slot;
+
+struct tconv3d_context {
+  atomic_int references; /* the caller's handle and every plan */
+  cl_context cl;
+  t3_slot *slots;
+  size_t num_slots;
+  t3_pool *pool;
+  pthread_mutex_t building;    /* guards programs; held while a program is found, built or warmed */
+  struct t3_program *programs; /* a list */
+  struct t3_store *store;      /* may be NULL */
+};
+
+tconv3d_context *t3_context_retain(tconv3d_context *context);
+
+/* The slot of a device; the first one for NULL; NULL when the device is not in the context. */
+const t3_slot *t3_context_slot(const tconv3d_context *context, cl_device_id device);
+
+#endif

@@ -1,0 +1,13 @@
+/* device.h: what is known of a device, read once. */
+#ifndef T3_DEVICE_H
+#define T3_DEVICE_H
+
+#include <tconv3d/tconv3d.h>
+
+/* Fills info for one device; indexes are left 0. Never fails: what cannot be read stays 0 or "", and usable says no. */
+void t3_device_read(cl_device_id device, tconv3d_device_info *info);
+
+/* A device's string into text, always ended; "" when it cannot be read. */
+void t3_device_string(cl_device_id device, cl_device_info what, char *text, size_t capacity);
+
+#endif
