@@ -1,0 +1,67 @@
+/* What decides the code of a program, as one text: two programs with the same key are interchangeable. Everything here has once
+ * changed generated code somewhere: the source, the defines (they stand in the source), the options, the platform, the device,
+ * its driver, and environment variables that steer a runtime's compiler silently. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "device/device.h"
+#include "program/program.h"
+
+extern char **environ;
+
+const char t3_build_options[] = "-cl-std=CL1.2";
+
+bool t3_program_text(const char *name, const t3_text *defines, t3_text *text) {
+  const t3_source *source = t3_sources;
+  while (source < t3_sources + t3_num_sources && strcmp(source->name, name)) ++source;
+  if (source == t3_sources + t3_num_sources) return false;
+  for (const char *line = defines->data; line && *line;) {
+    const char *equals = strchr(line, '='), *end = strchr(line, '\n');
+    t3_text_append(text, "#define %.*s %.*s\n", (int)(equals - line), line, (int)(end - equals - 1), equals + 1);
+    line = end + 1;
+  }
+  t3_text_append_bytes(text, source->text, strlen(source->text));
+  return t3_text_ok(text) && t3_text_ok(defines);
+}
+
+/* CL_CONFIG_ (Intel) and POCL_ variables choose targets and passes; where caches lie and what is logged changes no code. */
+static bool steers_compiler(const char *variable) {
+  static const char *const prefixes[] = {"CL_CONFIG_", "POCL_"};
+  static const char *const harmless[] = {"POCL_CACHE_DIR=", "POCL_DEBUG",
+                                         "POCL_KERNEL_CACHE=", "POCL_DEVICES=", "POCL_MEMORY_LIMIT="};
+  for (size_t i = 0; i < sizeof harmless / sizeof *harmless; ++i)
+    if (!strncmp(variable, harmless[i], strlen(harmless[i]))) return false;
+  for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; ++i)
+    if (!strncmp(variable, prefixes[i], strlen(prefixes[i]))) return true;
+  return false;
+}
+
+static int by_text(const void *a, const void *b) {
+  return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static void append_environment(t3_text *key) {
+  const char *found[64]; /* more than all such variables that exist */
+  size_t count = 0;
+  for (char **variable = environ; variable && *variable && count < sizeof found / sizeof *found; ++variable)
+    if (steers_compiler(*variable)) found[count++] = *variable;
+  qsort(found, count, sizeof *found, by_text);
+  for (size_t i = 0; i < count; ++i) t3_text_append(key, "env %s\n", found[i]);
+}
+
+static void append_extensions(const tconv3d_device_info *device, t3_text *key) {
+  char extensions[8192];
+  t3_device_string(device->device, CL_DEVICE_EXTENSIONS, extensions, sizeof extensions);
+  t3_text_append(key, "extensions %s\n", extensions);
+}
+
+void t3_program_key(const tconv3d_device_info *device, const t3_text *text, t3_text *key) {
+  t3_text_append(key, "tconv3d %s\noptions %s\n", TCONV3D_VERSION, t3_build_options);
+  t3_text_append(key, "platform %s\n%s\n", device->platform_name, device->platform_version);
+  t3_text_append(key, "device %s\n%s\ndriver %s\n", device->name, device->version, device->driver);
+  t3_text_append(key, "units %u width %u local %llu\n", device->compute_units, device->vector_width,
+                 (unsigned long long)device->local_bytes);
+  append_extensions(device, key);
+  append_environment(key);
+  t3_text_append_bytes(key, text->data, text->size);
+}

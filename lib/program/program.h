@@ -1,0 +1,55 @@
+/* program.h: from a source name and defines to kernels that are ready to run: found in the context, loaded from the store, or
+ * built; then warmed, because a runtime may generate machine code only at a kernel's first launch. */
+#ifndef T3_PROGRAM_H
+#define T3_PROGRAM_H
+
+#include <tconv3d/tconv3d.h>
+
+#include "algo/algo.h"
+#include "base/text.h"
+#include "device/context.h"
+
+/* An embedded file of cl/, its includes inlined. */
+typedef struct t3_source {
+  const char *name, *text;
+} t3_source;
+extern const t3_source t3_sources[];
+extern const size_t t3_num_sources;
+
+typedef struct t3_program {
+  cl_program cl;
+  cl_device_id device;
+  t3_text key;    /* everything that decides the code: see key.c */
+  t3_text warmed; /* the launch classes that were run once here, one a line */
+  t3_text stored; /* those that the stored binary had been run with */
+  struct t3_program *next;
+} t3_program;
+
+/* Finds or makes the program and warms the launches, on the slot's queue; the context owns it. Blocks while it builds. */
+tconv3d_status t3_program_prepare(tconv3d_context *context, const t3_slot *slot, const char *name, const t3_text *defines,
+                                  const t3_launch *const *launches, int num_launches, t3_program **program);
+void t3_programs_free(t3_program *list);
+
+/* The defines as #define lines, then the source of that name; false: no such source or no memory. */
+bool t3_program_text(const char *name, const t3_text *defines, t3_text *text);
+/* The identity of what text becomes on the device. */
+void t3_program_key(const tconv3d_device_info *device, const t3_text *text, t3_text *key);
+extern const char t3_build_options[];
+
+/* Builds from source; the message of a failure holds the whole log. */
+tconv3d_status t3_build_source(cl_context cl, const tconv3d_device_info *device, const char *name, const t3_text *text,
+                               cl_program *program);
+/* NULL when the device does not take the binary. */
+cl_program t3_build_binary(cl_context cl, cl_device_id device, const void *binary, size_t size);
+/* The program's binary for its device, malloc'd; false when the runtime gives none. */
+bool t3_program_binary(cl_program program, cl_device_id device, unsigned char **binary, size_t *size);
+
+/* Runs the launch once without work-items' work, in the class of grid of the real one. */
+tconv3d_status t3_warm(tconv3d_context *context, const t3_slot *slot, t3_program *program, const t3_launch *launch);
+
+/* Work-items in the grid of a launch: items rounded up to whole work-groups. */
+size_t t3_grid(const t3_launch *launch);
+/* PoCL compiles one variant of a kernel for grids of fewer than 65535 work-items along an axis and one for larger ones. */
+bool t3_grid_is_large(const t3_launch *launch);
+
+#endif
