@@ -1,0 +1,21 @@
+/* common.cl: what every kernel here shares. A tensor argument is a buffer and the element where the tensor starts in it. Every
+ * kernel's first argument is the number of its work-items; those past it, and all of them when it is 0, do nothing. */
+#define T3_PASTE_(a, b) a##b
+#define T3_PASTE(a, b) T3_PASTE_(a, b)
+
+/* The explicit vector of VECTOR floats, where a program defines VECTOR. vloadN and vstoreN need no alignment, but PoCL 3.1 builds
+ * them from single elements, which its compiler then joins badly; a type of lower alignment says the same in one instruction. */
+#ifdef VECTOR
+#define VEC T3_PASTE(float, VECTOR)
+#ifdef __clang__
+typedef VEC t3_unaligned_vec __attribute__((aligned(4)));
+#define VLOAD(from) (*(__global const t3_unaligned_vec *)(from))
+#define VSTORE(value, to) (*(__global t3_unaligned_vec *)(to) = (value))
+#else
+#define VLOAD(from) T3_PASTE(vload, VECTOR)(0, from)
+#define VSTORE(value, to) T3_PASTE(vstore, VECTOR)(value, 0, to)
+#endif
+#endif
+
+/* x modulo n in [0, n) for constant arguments. */
+#define T3_MOD(x, n) ((((x) % (n)) + (n)) % (n))

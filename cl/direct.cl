@@ -1,0 +1,76 @@
+/* direct.cl: gather. One work-item computes one output element from the definition:
+ *   y[n][m][o] = b[m] + sum over c of the group, and k with (o + padding - k*dilation) divisible by stride and the quotient i in
+ *   range, of x[n][c][i] * w[c][m][k].
+ * Any layer, any size: 64-bit indexes, no workspace. Every tap is looked at and most are skipped when strided.
+ * packed: w as given, then b (zeros when absent).
+ * Required: GROUPS GROUP_IN GROUP_OUT, KERNEL_ STRIDE_ PADDING_ DILATION_ each for D H W. */
+#include "common.cl"
+
+#if !defined(GROUPS) || !defined(GROUP_IN) || !defined(GROUP_OUT)
+#error "GROUPS, GROUP_IN and GROUP_OUT are required"
+#endif
+#if !defined(KERNEL_D) || !defined(KERNEL_H) || !defined(KERNEL_W) || !defined(STRIDE_D) || !defined(STRIDE_H) || !defined(STRIDE_W)
+#error "KERNEL_ and STRIDE_ D, H and W are required"
+#endif
+#if !defined(PADDING_D) || !defined(PADDING_H) || !defined(PADDING_W) || !defined(DILATION_D) || !defined(DILATION_H) ||             \
+    !defined(DILATION_W)
+#error "PADDING_ and DILATION_ D, H and W are required"
+#endif
+
+#define TAPS ((ulong)KERNEL_D * KERNEL_H * KERNEL_W)
+#define WEIGHTS ((ulong)GROUPS * GROUP_IN * GROUP_OUT * TAPS)
+
+__kernel void direct_pack(ulong items, __global const float *w, ulong w_start, __global const float *b, ulong b_start,
+                          __global float *packed, ulong packed_start, long has_bias) {
+  ulong i = get_global_id(0);
+  if (i >= items) return;
+  float value = i < WEIGHTS ? w[w_start + i] : has_bias ? b[b_start + i - WEIGHTS] : 0.0f;
+  packed[packed_start + i] = value;
+}
+
+/* The input position that tap k meets at output position o, or -1. */
+#define MEETS(o, k, stride, padding, dilation, in)                                                                                   \
+  (((o) + padding - (k) * (long)dilation) % stride != 0 || (o) + padding < (k) * (long)dilation ||                                   \
+           ((o) + padding - (k) * (long)dilation) / stride >= in                                                                     \
+       ? -1                                                                                                                          \
+       : ((o) + padding - (k) * (long)dilation) / stride)
+
+__kernel void direct(ulong items, __global const float *x, ulong x_start, __global const float *packed, ulong packed_start,
+                     __global float *y, ulong y_start, long in_d, long in_h, long in_w, long out_d, long out_h, long out_w) {
+  ulong item = get_global_id(0);
+  if (item >= items) return;
+  ulong rest = item;
+  const long ow = rest % out_w;
+  rest /= out_w;
+  const long oh = rest % out_h;
+  rest /= out_h;
+  const long od = rest % out_d;
+  rest /= out_d;
+  const ulong m = rest % ((ulong)GROUPS * GROUP_OUT);
+  const ulong n = rest / ((ulong)GROUPS * GROUP_OUT);
+  const ulong group = m / GROUP_OUT;
+  const ulong channel = (ulong)in_d * in_h * in_w;
+
+  x += x_start + (n * GROUPS + group) * GROUP_IN * channel;
+  packed += packed_start;
+  const float bias = packed[WEIGHTS + m];
+  packed += (group * GROUP_IN * GROUP_OUT + m % GROUP_OUT) * TAPS;
+
+  float sum = bias;
+  for (long kd = 0; kd < KERNEL_D; ++kd) {
+    const long id = MEETS(od, kd, STRIDE_D, PADDING_D, DILATION_D, in_d);
+    if (id < 0) continue;
+    for (long kh = 0; kh < KERNEL_H; ++kh) {
+      const long ih = MEETS(oh, kh, STRIDE_H, PADDING_H, DILATION_H, in_h);
+      if (ih < 0) continue;
+      for (long kw = 0; kw < KERNEL_W; ++kw) {
+        const long iw = MEETS(ow, kw, STRIDE_W, PADDING_W, DILATION_W, in_w);
+        if (iw < 0) continue;
+        __global const float *from = x + (id * in_h + ih) * in_w + iw;
+        __global const float *tap = packed + (kd * KERNEL_H + kh) * KERNEL_W + kw;
+        for (ulong c = 0; c < GROUP_IN; ++c) sum = fma(from[c * channel], tap[c * GROUP_OUT * TAPS], sum);
+      }
+    }
+  }
+  y[y_start + item] = sum;
+}

@@ -1,0 +1,78 @@
+/* algo.h: what an algorithm is. One lib/algo/NAME.c (why, predicate, cost, recipe, entry), one cl/NAME.cl, one word in the list
+ * of meson.build. Nothing else in the library, the tests or the bench knows an algorithm by name. */
+#ifndef T3_ALGO_H
+#define T3_ALGO_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <tconv3d/tconv3d.h>
+
+#include "base/text.h"
+#include "geometry/geometry.h"
+
+/* What is asked: a layer on a device, with its phase tables. */
+typedef struct t3_problem {
+  t3_layer layer;
+  t3_phases phases[3];
+  tconv3d_device_info device;
+} t3_problem;
+
+/* A kernel argument: a tensor (passed as a cl_mem and the element it starts at, a ulong) or a number (a long). */
+typedef enum t3_arg_kind { T3_X, T3_Y, T3_WEIGHT, T3_BIAS, T3_PACKED, T3_WORKSPACE, T3_TENSORS, T3_NUMBER } t3_arg_kind;
+typedef struct t3_arg {
+  t3_arg_kind kind;
+  int64_t number;
+} t3_arg;
+
+enum { T3_MAX_ARGS = 16, T3_MAX_LAUNCHES = 4 };
+
+/* One kernel launch: items work-items in a row, in work-groups of local. The kernel's first argument is items, a ulong; with 0
+ * it must do nothing, which is how a plan makes the runtime generate its code. */
+typedef struct t3_launch {
+  const char *kernel;
+  size_t local;
+  int64_t items;
+  t3_arg args[T3_MAX_ARGS];
+  int num_args;
+} t3_launch;
+
+/* How an algorithm serves a problem: a program, and what to launch. Launches of run follow one another. */
+typedef struct t3_recipe {
+  t3_text defines; /* "NAME=value\n" lines, in a fixed order: part of the program's identity */
+  int64_t packed_bytes, workspace_bytes;
+  t3_launch pack; /* from WEIGHT and BIAS to PACKED */
+  t3_launch run[T3_MAX_LAUNCHES];
+  int num_run;
+  bool deterministic;
+  char detail[160]; /* for explain: the blocks chosen and so on */
+} t3_recipe;
+
+typedef struct t3_algorithm {
+  const char *name, *program; /* program: the stem of its file in cl/ */
+  /* True when the problem can be served; else the reason, one line, in why. */
+  bool (*applicable)(const t3_problem *problem, char *why, size_t capacity);
+  /* Predicted seconds of one call; asked only when applicable. */
+  double (*cost)(const t3_problem *problem);
+  tconv3d_status (*recipe)(const t3_problem *problem, t3_recipe *recipe);
+} t3_algorithm;
+
+/* All of them in the order of preference; NULL past the last. */
+const t3_algorithm *t3_algorithm_at(size_t index);
+const t3_algorithm *t3_algorithm_named(const char *name);
+
+/* Adds a launch's arguments: T3_ARGS(launch, {T3_X}, {T3_NUMBER, 5}). */
+#define T3_ARGS(launch, ...) t3_set_args(launch, (t3_arg[]){__VA_ARGS__}, sizeof((t3_arg[]){__VA_ARGS__}) / sizeof(t3_arg))
+void t3_set_args(t3_launch *launch, const t3_arg *args, size_t count);
+
+/* The defines that every algorithm's program has: groups, channels and the six parameters of each axis. */
+void t3_define_layer(t3_text *defines, const t3_layer *layer);
+void t3_define(t3_text *defines, const char *name, int64_t value);
+/* NAME_D, NAME_H, NAME_W. */
+void t3_define_axes(t3_text *defines, const char *name, const int64_t value[3]);
+
+/* Multiply-adds that a device does a second at best, by its compute units, clock (assumed) and vectors; for costs only. */
+double t3_device_rate(const tconv3d_device_info *device);
+
+#endif

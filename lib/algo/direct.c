@@ -1,0 +1,34 @@
+/* direct: one work-item gathers one output element. Nothing is prepared but a copy of the weights, so it serves every layer on
+ * every device; it is the last resort on a CPU and the plain choice on a GPU until a tiled kernel is there. */
+#include "algo/algo.h"
+#include "base/checked.h"
+
+static bool applicable(const t3_problem *problem, char *why, size_t capacity) {
+  (void)problem, (void)why, (void)capacity;
+  return true;
+}
+
+static double cost(const t3_problem *problem) {
+  /* Measured on a CPU: 1 to 3 % of the vector peak, as loads are scattered and taps are tested one by one. A GPU hides more. */
+  const t3_layer *layer = &problem->layer;
+  double efficiency = problem->device.type & CL_DEVICE_TYPE_GPU ? 0.1 : 0.02;
+  return t3_layer_flops(layer) / 2 / (t3_device_rate(&problem->device) * efficiency) + 20e-6;
+}
+
+static tconv3d_status recipe(const t3_problem *problem, t3_recipe *recipe) {
+  const t3_layer *layer = &problem->layer;
+  const t3_axis *d = &layer->axis[T3_D], *h = &layer->axis[T3_H], *w = &layer->axis[T3_W];
+  t3_define_layer(&recipe->defines, layer);
+  recipe->deterministic = true;
+  int64_t packed = layer->w_count + layer->out_channels;
+  recipe->packed_bytes = packed * (int64_t)sizeof(float);
+  recipe->pack = (t3_launch){.kernel = "direct_pack", .local = 16, .items = packed};
+  T3_ARGS(&recipe->pack, {T3_WEIGHT, 0}, {T3_BIAS, 0}, {T3_PACKED, 0}, {T3_NUMBER, layer->has_bias});
+  recipe->run[0] = (t3_launch){.kernel = "direct", .local = 16, .items = layer->y_count};
+  T3_ARGS(&recipe->run[0], {T3_X, 0}, {T3_PACKED, 0}, {T3_Y, 0}, {T3_NUMBER, d->in}, {T3_NUMBER, h->in}, {T3_NUMBER, w->in},
+          {T3_NUMBER, d->out}, {T3_NUMBER, h->out}, {T3_NUMBER, w->out});
+  recipe->num_run = 1;
+  return TCONV3D_OK;
+}
+
+const t3_algorithm t3_algo_direct = {"direct", "direct", applicable, cost, recipe};

@@ -1,0 +1,63 @@
+/* The table of algorithms, and what their files share. */
+#include <inttypes.h>
+#include <string.h>
+
+#include "algo/algo.h"
+
+#define ALGO(name) extern const t3_algorithm t3_algo_##name;
+#include "algo_list.inc"
+#undef ALGO
+
+static const t3_algorithm *const table[] = {
+#define ALGO(name) &t3_algo_##name,
+#include "algo_list.inc"
+#undef ALGO
+};
+
+const t3_algorithm *t3_algorithm_at(size_t index) {
+  return index < sizeof table / sizeof *table ? table[index] : NULL;
+}
+
+const t3_algorithm *t3_algorithm_named(const char *name) {
+  for (size_t i = 0; i < sizeof table / sizeof *table; ++i)
+    if (!strcmp(table[i]->name, name)) return table[i];
+  return NULL;
+}
+
+const char *tconv3d_algorithm_name(size_t index) {
+  const t3_algorithm *algorithm = t3_algorithm_at(index);
+  return algorithm ? algorithm->name : NULL;
+}
+
+void t3_set_args(t3_launch *launch, const t3_arg *args, size_t count) {
+  memcpy(launch->args, args, count * sizeof *args);
+  launch->num_args = (int)count;
+}
+
+void t3_define(t3_text *defines, const char *name, int64_t value) {
+  /* Parenthesised when negative: a define is pasted into expressions. */
+  t3_text_append(defines, value < 0 ? "%s=(%" PRId64 ")\n" : "%s=%" PRId64 "\n", name, value);
+}
+
+void t3_define_axes(t3_text *defines, const char *name, const int64_t value[3]) {
+  for (int a = 0; a < 3; ++a)
+    t3_text_append(defines, value[a] < 0 ? "%s_%c=(%" PRId64 ")\n" : "%s_%c=%" PRId64 "\n", name, "DHW"[a], value[a]);
+}
+
+void t3_define_layer(t3_text *defines, const t3_layer *layer) {
+  const t3_axis *d = &layer->axis[T3_D], *h = &layer->axis[T3_H], *w = &layer->axis[T3_W];
+  t3_define(defines, "GROUPS", layer->groups);
+  t3_define(defines, "GROUP_IN", layer->group_in);
+  t3_define(defines, "GROUP_OUT", layer->group_out);
+  t3_define_axes(defines, "KERNEL", (int64_t[]){d->kernel, h->kernel, w->kernel});
+  t3_define_axes(defines, "STRIDE", (int64_t[]){d->stride, h->stride, w->stride});
+  t3_define_axes(defines, "PADDING", (int64_t[]){d->padding, h->padding, w->padding});
+  t3_define_axes(defines, "DILATION", (int64_t[]){d->dilation, h->dilation, w->dilation});
+}
+
+double t3_device_rate(const tconv3d_device_info *device) {
+  /* Two vector multiply-adds a cycle at 2.5 GHz on a CPU core; a GPU's compute unit does 64 at 1.5 GHz. */
+  bool gpu = device->type & CL_DEVICE_TYPE_GPU;
+  double units = device->compute_units ? device->compute_units : 1;
+  return units * (gpu ? 64 * 1.5e9 : 2 * (double)device->vector_width * 2.5e9);
+}
