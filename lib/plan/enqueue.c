@@ -1,0 +1,114 @@
+/* One call on the caller's queue: the recipe's launches chained by events. The first waits for the caller's list and the
+ * weights; the last one's event is the call's. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/status.h"
+#include "device/clerror.h"
+#include "plan/buffers.h"
+
+/* What the first launch waits for. */
+struct waits {
+  cl_event *list; /* malloc'd; the last one is the weights' event, retained, when has_ready */
+  cl_uint count;
+  cl_event ready;
+};
+
+static cl_event retain_ready(const tconv3d_weights *weights) {
+  tconv3d_weights *shared = (tconv3d_weights *)(uintptr_t)weights; /* locking is not a change that a caller could see */
+  pthread_mutex_lock(&shared->lock);
+  cl_event ready = shared->ready;
+  if (ready) clRetainEvent(ready);
+  pthread_mutex_unlock(&shared->lock);
+  return ready;
+}
+
+static tconv3d_status gather_waits(const tconv3d_weights *weights, cl_uint num_events, const cl_event *wait_list,
+                                   struct waits *waits) {
+  *waits = (struct waits){.list = malloc((num_events + 1) * sizeof(cl_event)), .count = num_events};
+  if (!waits->list) return t3_fail(TCONV3D_OUT_OF_HOST_MEMORY, "no memory for a wait list");
+  if (num_events) memcpy(waits->list, wait_list, num_events * sizeof *wait_list);
+  waits->ready = retain_ready(weights);
+  if (waits->ready) waits->list[waits->count++] = waits->ready;
+  return TCONV3D_OK;
+}
+
+static void release_waits(struct waits *waits) {
+  if (waits->ready) clReleaseEvent(waits->ready);
+  free(waits->list);
+}
+
+static tconv3d_status check_call(const tconv3d_plan *plan, const tconv3d_weights *weights, cl_command_queue queue,
+                                 const tconv3d_buffer *x, const tconv3d_buffer *y, const tconv3d_buffer *workspace) {
+  const t3_layer *layer = &plan->problem.layer;
+  const uint64_t x_bytes = (uint64_t)layer->x_count * sizeof(float), y_bytes = (uint64_t)layer->y_count * sizeof(float);
+  const uint64_t workspace_bytes = (uint64_t)plan->recipe.workspace_bytes;
+  if (weights->plan != plan) return t3_fail(TCONV3D_INVALID_ARGUMENT, "weights were prepared for another plan");
+  T3_TRY(t3_check_queue(plan, queue));
+  if (!layer->batch) return TCONV3D_OK;
+  T3_TRY(t3_check_buffer(plan, "x", x, x_bytes, CL_MEM_WRITE_ONLY));
+  T3_TRY(t3_check_buffer(plan, "y", y, y_bytes, CL_MEM_READ_ONLY));
+  T3_TRY(t3_check_disjoint("x", x, x_bytes, "y", y, y_bytes));
+  if (!workspace || !workspace_bytes) return TCONV3D_OK;
+  T3_TRY(t3_check_buffer(plan, "workspace", workspace, workspace_bytes, CL_MEM_READ_ONLY));
+  T3_TRY(t3_check_buffer(plan, "workspace", workspace, workspace_bytes, CL_MEM_WRITE_ONLY));
+  T3_TRY(t3_check_disjoint("x", x, x_bytes, "workspace", workspace, workspace_bytes));
+  return t3_check_disjoint("y", y, y_bytes, "workspace", workspace, workspace_bytes);
+}
+
+/* Enqueues every launch. *last is the event of the last one that was enqueued, NULL when none was or none is wanted. */
+static tconv3d_status enqueue_steps(tconv3d_plan *plan, cl_command_queue queue, const t3_binding *binding,
+                                    const struct waits *waits, bool want_last, cl_event *last) {
+  *last = NULL;
+  for (int i = 0; i < plan->recipe.num_run; ++i) {
+    bool first = i == 0, final = i == plan->recipe.num_run - 1;
+    cl_event before = *last, done = NULL;
+    cl_uint count = first ? waits->count : 1;
+    const cl_event *list = first ? (count ? waits->list : NULL) : &before;
+    T3_TRY(t3_step_enqueue(&plan->run[i], queue, binding, count, list, final && !want_last ? NULL : &done));
+    if (before) clReleaseEvent(before);
+    *last = done;
+  }
+  return TCONV3D_OK;
+}
+
+static tconv3d_status run_steps(tconv3d_plan *plan, const tconv3d_weights *weights, cl_command_queue queue,
+                                const tconv3d_buffer *x, const tconv3d_buffer *y, const tconv3d_buffer *workspace,
+                                const struct waits *waits, cl_event *event) {
+  t3_binding binding = {0};
+  bool pooled = !workspace && plan->recipe.workspace_bytes;
+  cl_mem taken = NULL;
+  if (pooled) T3_TRY(t3_pool_take(plan->context->pool, plan->context->cl, (size_t)plan->recipe.workspace_bytes, &taken));
+  t3_bind(&binding, T3_X, x);
+  t3_bind(&binding, T3_Y, y);
+  t3_bind(&binding, T3_PACKED, &(tconv3d_buffer){weights->packed, 0});
+  t3_bind(&binding, T3_WORKSPACE, pooled || !workspace ? &(tconv3d_buffer){taken, 0} : workspace);
+  cl_event last;
+  tconv3d_status status = enqueue_steps(plan, queue, &binding, waits, pooled || event, &last);
+  /* After a failure the workspace waits for what was enqueued before it. */
+  if (pooled) t3_pool_return(plan->context->pool, taken, last);
+  if (status == TCONV3D_OK && event)
+    *event = last;
+  else if (last)
+    clReleaseEvent(last);
+  return status;
+}
+
+static tconv3d_status enqueue_marker(cl_command_queue queue, const struct waits *waits, cl_event *event) {
+  cl_int error = clEnqueueMarkerWithWaitList(queue, waits->count, waits->count ? waits->list : NULL, event);
+  return error == CL_SUCCESS ? TCONV3D_OK : t3_cl_fail(error, "clEnqueueMarkerWithWaitList", "");
+}
+
+tconv3d_status tconv3d_enqueue(const tconv3d_plan *plan, const tconv3d_weights *weights, cl_command_queue queue,
+                               tconv3d_buffer x, tconv3d_buffer y, const tconv3d_buffer *workspace, cl_uint num_events,
+                               const cl_event *wait_list, cl_event *event) {
+  if (!plan || !weights) return t3_fail(TCONV3D_INVALID_ARGUMENT, "%s is NULL", plan ? "weights" : "plan");
+  T3_TRY(check_call(plan, weights, queue, &x, &y, workspace));
+  T3_TRY(t3_check_wait_list(num_events, wait_list));
+  struct waits waits;
+  T3_TRY(gather_waits(weights, num_events, wait_list, &waits));
+  tconv3d_status status = plan->problem.layer.batch ? run_steps(weights->plan, weights, queue, &x, &y, workspace, &waits, event)
+                                                    : enqueue_marker(queue, &waits, event);
+  release_waits(&waits);
+  return status;
+}

@@ -1,0 +1,33 @@
+/* launch.h: from a launch of a recipe to commands on a queue. A kernel object's arguments belong to one call until it is
+ * enqueued, so each step keeps a few kernel objects and lends one to each call. */
+#ifndef T3_LAUNCH_H
+#define T3_LAUNCH_H
+
+#include <pthread.h>
+
+#include "algo/algo.h"
+
+enum { T3_SPARE_KERNELS = 16 };
+
+typedef struct t3_step {
+  const t3_launch *launch;
+  cl_program program;
+  pthread_mutex_t lock;
+  cl_kernel spare[T3_SPARE_KERNELS];
+  int num_spare;
+} t3_step;
+
+/* The tensors of one call, by t3_arg_kind; element offsets. */
+typedef struct t3_binding {
+  cl_mem mem[T3_TENSORS];
+  cl_ulong start[T3_TENSORS];
+} t3_binding;
+
+void t3_step_init(t3_step *step, const t3_launch *launch, cl_program program);
+void t3_step_free(t3_step *step);
+
+/* Enqueues the step after the wait list. event may be NULL. */
+tconv3d_status t3_step_enqueue(t3_step *step, cl_command_queue queue, const t3_binding *binding, cl_uint num_events,
+                               const cl_event *wait_list, cl_event *event);
+
+#endif

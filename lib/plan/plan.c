@@ -1,0 +1,140 @@
+/* A plan: a validated layer on a device, the algorithm for it, its program built and warmed. Immutable once made. */
+#include "plan/plan.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "base/checked.h"
+#include "base/status.h"
+
+static void free_plan(tconv3d_plan *plan) {
+  t3_step_free(&plan->pack);
+  for (int i = 0; i < T3_MAX_LAUNCHES; ++i) t3_step_free(&plan->run[i]);
+  t3_text_free(&plan->recipe.defines);
+  t3_text_free(&plan->explanation);
+  tconv3d_context_destroy(plan->context);
+  free(plan);
+}
+
+void tconv3d_plan_destroy(tconv3d_plan *plan) {
+  if (plan && atomic_fetch_sub(&plan->references, 1) == 1) free_plan(plan);
+}
+
+tconv3d_plan *t3_plan_retain(const tconv3d_plan *plan) {
+  tconv3d_plan *shared = (tconv3d_plan *)(uintptr_t)plan; /* the count is the only thing that changes in a plan */
+  atomic_fetch_add(&shared->references, 1);
+  return shared;
+}
+
+static tconv3d_status check_buffer(const t3_slot *slot, const char *what, int64_t bytes) {
+  uint64_t limit = slot->info.max_buffer_bytes;
+  if ((uint64_t)bytes <= limit) return TCONV3D_OK;
+  return t3_fail(TCONV3D_OUT_OF_DEVICE_MEMORY,
+                 "%s needs %" PRId64 " bytes in one buffer; device '%s' allows %" PRIu64 " bytes a buffer; split the batch",
+                 what, bytes, slot->info.name, limit);
+}
+
+static tconv3d_status check_total(const t3_slot *slot, int64_t total) {
+  if ((uint64_t)total <= slot->info.memory_bytes) return TCONV3D_OK;
+  return t3_fail(TCONV3D_OUT_OF_DEVICE_MEMORY,
+                 "the layer needs %" PRId64 " bytes of device memory; device '%s' has %" PRIu64 " bytes; split the batch",
+                 total, slot->info.name, slot->info.memory_bytes);
+}
+
+/* Refuses, before anything is allocated or built, tensors that the device cannot hold. Each count times 16 fits in 63 bits. */
+static tconv3d_status check_tensors(const t3_slot *slot, const t3_layer *layer) {
+  const int64_t size = sizeof(float);
+  T3_TRY(check_buffer(slot, "x", layer->x_count * size));
+  T3_TRY(check_buffer(slot, "w", layer->w_count * size));
+  T3_TRY(check_buffer(slot, "y", layer->y_count * size));
+  return check_total(slot, (layer->x_count + layer->w_count + layer->y_count) * size);
+}
+
+static tconv3d_status check_recipe(const t3_slot *slot, const t3_layer *layer, const t3_recipe *recipe) {
+  T3_TRY(check_buffer(slot, "the workspace", recipe->workspace_bytes));
+  T3_TRY(check_buffer(slot, "the packed weights", recipe->packed_bytes));
+  int64_t total = (layer->x_count + layer->y_count) * (int64_t)sizeof(float);
+  if (!t3_add(total, recipe->workspace_bytes, &total) || !t3_add(total, recipe->packed_bytes, &total)) total = INT64_MAX;
+  return check_total(slot, total);
+}
+
+static tconv3d_status prepare_program(tconv3d_plan *plan) {
+  const t3_launch *launches[T3_MAX_LAUNCHES + 1] = {&plan->recipe.pack};
+  for (int i = 0; i < plan->recipe.num_run; ++i) launches[i + 1] = &plan->recipe.run[i];
+  T3_TRY(t3_program_prepare(plan->context, plan->slot, plan->algorithm->program, &plan->recipe.defines, launches,
+                            plan->recipe.num_run + 1, &plan->program));
+  t3_step_init(&plan->pack, &plan->recipe.pack, plan->program->cl);
+  for (int i = 0; i < plan->recipe.num_run; ++i) t3_step_init(&plan->run[i], &plan->recipe.run[i], plan->program->cl);
+  return TCONV3D_OK;
+}
+
+static void explain_recipe(tconv3d_plan *plan) {
+  const t3_recipe *recipe = &plan->recipe;
+  t3_text_append(&plan->explanation, "%s%s%s\n", plan->algorithm->name, *recipe->detail ? ": " : ": as it is", recipe->detail);
+  t3_text_append(&plan->explanation, "workspace %" PRId64 " bytes, packed weights %" PRId64 " bytes, %d launch%s a call, %s\n",
+                 recipe->workspace_bytes, recipe->packed_bytes, recipe->num_run, recipe->num_run == 1 ? "" : "es",
+                 recipe->deterministic ? "deterministic" : "not deterministic");
+}
+
+static tconv3d_status fill_plan(tconv3d_plan *plan, const tconv3d_desc *desc, const char *algorithm) {
+  t3_problem *problem = &plan->problem;
+  T3_TRY(t3_layer_init(desc, &problem->layer));
+  T3_TRY(t3_layer_check_types(desc));
+  T3_TRY(check_tensors(plan->slot, &problem->layer));
+  for (int a = 0; a < 3; ++a) problem->phases[a] = t3_phases_of(&problem->layer.axis[a]);
+  problem->device = plan->slot->info;
+  T3_TRY(t3_choose(problem, algorithm, &plan->algorithm, &plan->explanation));
+  T3_TRY(plan->algorithm->recipe(problem, &plan->recipe));
+  T3_TRY(check_recipe(plan->slot, &problem->layer, &plan->recipe));
+  explain_recipe(plan);
+  if (!t3_text_ok(&plan->explanation)) return t3_fail(TCONV3D_OUT_OF_HOST_MEMORY, "no memory for a plan");
+  return prepare_program(plan);
+}
+
+static tconv3d_status check_options(const tconv3d_plan_options *options) {
+  if (options->struct_size == sizeof *options) return TCONV3D_OK;
+  return t3_fail(TCONV3D_INVALID_ARGUMENT, "options.struct_size is %zu; TCONV3D_PLAN_OPTIONS_INIT sets it to %zu",
+                 options->struct_size, sizeof *options);
+}
+
+tconv3d_status tconv3d_plan_create(tconv3d_context *context, const tconv3d_desc *desc, const tconv3d_plan_options *options,
+                                   tconv3d_plan **result) {
+  static const tconv3d_plan_options defaults = TCONV3D_PLAN_OPTIONS_INIT;
+  if (!result) return t3_fail(TCONV3D_INVALID_ARGUMENT, "plan is NULL");
+  *result = NULL;
+  if (!context) return t3_fail(TCONV3D_INVALID_ARGUMENT, "context is NULL");
+  if (!options) options = &defaults;
+  T3_TRY(check_options(options));
+  const t3_slot *slot = t3_context_slot(context, options->device);
+  if (!slot) return t3_fail(TCONV3D_INVALID_ARGUMENT, "options.device is not a device of the context");
+  tconv3d_plan *plan = calloc(1, sizeof *plan);
+  if (!plan) return t3_fail(TCONV3D_OUT_OF_HOST_MEMORY, "no memory for a plan");
+  atomic_init(&plan->references, 1);
+  plan->context = t3_context_retain(context);
+  plan->slot = slot;
+  tconv3d_status status = fill_plan(plan, desc, options->algorithm);
+  if (status == TCONV3D_OK)
+    *result = plan;
+  else
+    free_plan(plan);
+  return status;
+}
+
+tconv3d_status tconv3d_plan_query(const tconv3d_plan *plan, tconv3d_plan_info *info) {
+  if (!plan || !info) return t3_fail(TCONV3D_INVALID_ARGUMENT, "%s is NULL", plan ? "info" : "plan");
+  const t3_layer *layer = &plan->problem.layer;
+  const t3_axis *axis = layer->axis;
+  *info = (tconv3d_plan_info){.algorithm = plan->algorithm->name,
+                              .output_shape = {layer->batch, layer->out_channels, axis[0].out, axis[1].out, axis[2].out},
+                              .x_bytes = (uint64_t)layer->x_count * sizeof(float),
+                              .w_bytes = (uint64_t)layer->w_count * sizeof(float),
+                              .y_bytes = (uint64_t)layer->y_count * sizeof(float),
+                              .workspace_bytes = (uint64_t)plan->recipe.workspace_bytes,
+                              .packed_weight_bytes = (uint64_t)plan->recipe.packed_bytes,
+                              .deterministic = plan->recipe.deterministic};
+  return TCONV3D_OK;
+}
+
+const char *tconv3d_plan_explain(const tconv3d_plan *plan) {
+  return plan ? plan->explanation.data : "";
+}

@@ -1,0 +1,133 @@
+/* Weights packed for a plan by a kernel on the caller's queue. The packing's event stays with them, so that calls on any queue
+ * wait for it. */
+#include <stdlib.h>
+
+#include "base/status.h"
+#include "device/clerror.h"
+#include "plan/buffers.h"
+
+static void set_ready(tconv3d_weights *weights, cl_event event) {
+  pthread_mutex_lock(&weights->lock);
+  cl_event before = weights->ready;
+  weights->ready = event;
+  pthread_mutex_unlock(&weights->lock);
+  if (before) clReleaseEvent(before);
+}
+
+static tconv3d_status check_inputs(const tconv3d_plan *plan, cl_command_queue queue, const tconv3d_buffer *weight,
+                                   const tconv3d_buffer *bias, cl_uint num_events, const cl_event *wait_list) {
+  const t3_layer *layer = &plan->problem.layer;
+  T3_TRY(t3_check_queue(plan, queue));
+  T3_TRY(t3_check_wait_list(num_events, wait_list));
+  T3_TRY(t3_check_buffer(plan, "weight", weight, (uint64_t)layer->w_count * sizeof(float), CL_MEM_WRITE_ONLY));
+  if (layer->has_bias != (bias != NULL))
+    return t3_fail(TCONV3D_INVALID_ARGUMENT,
+                   bias ? "bias is given but the plan's has_bias is 0" : "bias is NULL but the plan's has_bias is 1");
+  if (!bias) return TCONV3D_OK;
+  return t3_check_buffer(plan, "bias", bias, (uint64_t)layer->out_channels * sizeof(float), CL_MEM_WRITE_ONLY);
+}
+
+static tconv3d_status enqueue_packing(tconv3d_weights *weights, cl_command_queue queue, const tconv3d_buffer *weight,
+                                      const tconv3d_buffer *bias, cl_uint num_events, const cl_event *wait_list,
+                                      cl_event *event) {
+  t3_binding binding = {0};
+  t3_bind(&binding, T3_WEIGHT, weight);
+  t3_bind(&binding, T3_BIAS, bias ? bias : weight); /* not read without a bias, but a kernel argument must be something */
+  t3_bind(&binding, T3_PACKED, &(tconv3d_buffer){weights->packed, 0});
+  cl_event packed = NULL;
+  T3_TRY(t3_step_enqueue(&weights->plan->pack, queue, &binding, num_events, wait_list, &packed));
+  if (event) {
+    clRetainEvent(packed);
+    *event = packed;
+  }
+  set_ready(weights, packed);
+  return TCONV3D_OK;
+}
+
+void tconv3d_weights_destroy(tconv3d_weights *weights) {
+  if (!weights) return;
+  if (weights->ready) clReleaseEvent(weights->ready);
+  if (weights->packed) clReleaseMemObject(weights->packed);
+  pthread_mutex_destroy(&weights->lock);
+  tconv3d_plan_destroy(weights->plan);
+  free(weights);
+}
+
+/* Weights without values. */
+static tconv3d_status make(const tconv3d_plan *plan, tconv3d_weights **result) {
+  tconv3d_weights *weights = calloc(1, sizeof *weights);
+  if (!weights) return t3_fail(TCONV3D_OUT_OF_HOST_MEMORY, "no memory for weights");
+  weights->plan = t3_plan_retain(plan);
+  pthread_mutex_init(&weights->lock, NULL);
+  cl_int error;
+  weights->packed = clCreateBuffer(plan->context->cl, CL_MEM_READ_WRITE, (size_t)plan->recipe.packed_bytes, NULL, &error);
+  if (error == CL_SUCCESS) {
+    *result = weights;
+    return TCONV3D_OK;
+  }
+  tconv3d_weights_destroy(weights);
+  return t3_cl_fail(error, "clCreateBuffer", "for packed weights");
+}
+
+tconv3d_status tconv3d_weights_create(const tconv3d_plan *plan, cl_command_queue queue, tconv3d_buffer weight,
+                                      const tconv3d_buffer *bias, cl_uint num_events, const cl_event *wait_list,
+                                      cl_event *event, tconv3d_weights **result) {
+  if (!result || !plan) return t3_fail(TCONV3D_INVALID_ARGUMENT, "%s is NULL", result ? "plan" : "weights");
+  *result = NULL;
+  T3_TRY(check_inputs(plan, queue, &weight, bias, num_events, wait_list));
+  tconv3d_weights *weights = NULL;
+  T3_TRY(make(plan, &weights));
+  tconv3d_status status = enqueue_packing(weights, queue, &weight, bias, num_events, wait_list, event);
+  if (status == TCONV3D_OK)
+    *result = weights;
+  else
+    tconv3d_weights_destroy(weights);
+  return status;
+}
+
+tconv3d_status tconv3d_weights_update(tconv3d_weights *weights, cl_command_queue queue, tconv3d_buffer weight,
+                                      const tconv3d_buffer *bias, cl_uint num_events, const cl_event *wait_list,
+                                      cl_event *event) {
+  if (!weights) return t3_fail(TCONV3D_INVALID_ARGUMENT, "weights is NULL");
+  T3_TRY(check_inputs(weights->plan, queue, &weight, bias, num_events, wait_list));
+  return enqueue_packing(weights, queue, &weight, bias, num_events, wait_list, event);
+}
+
+static tconv3d_status host_copy(const tconv3d_plan *plan, const void *data, int64_t count, const char *what, cl_mem *buffer) {
+  cl_int error;
+  void *writable = (void *)(uintptr_t)data; /* only read: CL_MEM_COPY_HOST_PTR */
+  *buffer = clCreateBuffer(plan->context->cl, CL_MEM_READ_ONLY | CL_MEM_COPY_HOST_PTR, (size_t)count * sizeof(float), writable,
+                           &error);
+  return error == CL_SUCCESS ? TCONV3D_OK : t3_cl_fail(error, "clCreateBuffer", what);
+}
+
+static tconv3d_status pack_and_wait(const tconv3d_plan *plan, cl_mem weight, cl_mem bias, tconv3d_weights **result) {
+  cl_event event;
+  tconv3d_buffer b = {bias, 0};
+  T3_TRY(
+      tconv3d_weights_create(plan, plan->slot->queue, (tconv3d_buffer){weight, 0}, bias ? &b : NULL, 0, NULL, &event, result));
+  cl_int error = clWaitForEvents(1, &event);
+  clReleaseEvent(event);
+  if (error == CL_SUCCESS) return TCONV3D_OK;
+  tconv3d_weights_destroy(*result);
+  *result = NULL;
+  return t3_cl_fail(error, "clWaitForEvents", "for the packing of weights");
+}
+
+tconv3d_status tconv3d_weights_create_host(const tconv3d_plan *plan, const void *weight, const void *bias,
+                                           tconv3d_weights **result) {
+  if (!result || !plan || !weight)
+    return t3_fail(TCONV3D_INVALID_ARGUMENT, "%s is NULL", !result ? "weights" : !plan ? "plan" : "weight");
+  *result = NULL;
+  const t3_layer *layer = &plan->problem.layer;
+  if (layer->has_bias != (bias != NULL))
+    return t3_fail(TCONV3D_INVALID_ARGUMENT,
+                   bias ? "bias is given but the plan's has_bias is 0" : "bias is NULL but the plan's has_bias is 1");
+  cl_mem w = NULL, b = NULL;
+  tconv3d_status status = host_copy(plan, weight, layer->w_count, "for the weights", &w);
+  if (status == TCONV3D_OK && bias) status = host_copy(plan, bias, layer->out_channels, "for the bias", &b);
+  if (status == TCONV3D_OK) status = pack_and_wait(plan, w, b, result);
+  if (w) clReleaseMemObject(w);
+  if (b) clReleaseMemObject(b);
+  return status;
+}
