@@ -56,7 +56,10 @@ __kernel void direct(ulong items, __global const float *x, ulong x_start, __glob
   const float bias = packed[WEIGHTS + m];
   packed += (group * GROUP_IN * GROUP_OUT + m % GROUP_OUT) * TAPS;
 
+  /* Four sums at once: one would wait for its own result at every step. */
   float sum = bias;
+  float4 partial = 0.0f;
+#define TAP(c) tap[(c) * GROUP_OUT * TAPS]
   for (long kd = 0; kd < KERNEL_D; ++kd) {
     const long id = MEETS(od, kd, STRIDE_D, PADDING_D, DILATION_D, in_d);
     if (id < 0) continue;
@@ -68,9 +71,14 @@ __kernel void direct(ulong items, __global const float *x, ulong x_start, __glob
         if (iw < 0) continue;
         __global const float *from = x + (id * in_h + ih) * in_w + iw;
         __global const float *tap = packed + (kd * KERNEL_H + kh) * KERNEL_W + kw;
-        for (ulong c = 0; c < GROUP_IN; ++c) sum = fma(from[c * channel], tap[c * GROUP_OUT * TAPS], sum);
+        ulong c = 0;
+        for (; c + 4 <= GROUP_IN; c += 4) {
+          const float4 value = (float4)(from[c * channel], from[(c + 1) * channel], from[(c + 2) * channel], from[(c + 3) * channel]);
+          partial = fma(value, (float4)(TAP(c), TAP(c + 1), TAP(c + 2), TAP(c + 3)), partial);
+        }
+        for (; c < GROUP_IN; ++c) sum = fma(from[c * channel], TAP(c), sum);
       }
     }
   }
-  y[y_start + item] = sum;
+  y[y_start + item] = sum + ((partial.x + partial.y) + (partial.z + partial.w));
 }
