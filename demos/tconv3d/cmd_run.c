@@ -1,0 +1,175 @@
+/* cmd_run.c: `tconv3d run`: y = layer(x) from .npy files to a .npy file. What can be refused without a device is refused before
+ * one is opened, the output's path too. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "files/npy.h"
+#include "tconv3d/layer_options.h"
+
+struct run_options {
+  struct layer_options layer;
+  const char *files[3]; /* X, W, Y */
+  const char *bias;
+};
+
+struct arrays {
+  struct npy x, w, b, y;
+};
+
+static error_t parse_run(int key, char *arg, struct argp_state *state) {
+  struct run_options *options = state->input;
+  switch (key) {
+  case ARGP_KEY_INIT: state->child_inputs[0] = &options->layer; return 0;
+  case 'b': options->bias = arg; return 0;
+  case ARGP_KEY_ARG:
+    if (state->arg_num >= 3) return parse_fault(state, "unexpected argument '%s' after X.npy W.npy Y.npy", arg);
+    options->files[state->arg_num] = arg;
+    return 0;
+  case ARGP_KEY_END:
+    if (state->arg_num < 3) return parse_fault(state, "run needs three files: X.npy W.npy Y.npy (%u given)", state->arg_num);
+    return 0;
+  default: return ARGP_ERR_UNKNOWN;
+  }
+}
+
+static const struct argp_option run_options_table[] = {{"bias", 'b', "B.npy", 0, "the bias, one number an output channel", 0},
+                                                       {0}};
+static const struct argp_child run_children[] = {{.argp = &layer_argp}, {0}};
+static const struct argp run_argp = {
+    .options = run_options_table,
+    .parser = parse_run,
+    .args_doc = "X.npy W.npy Y.npy",
+    .doc = "Runs the layer on X, shape (N, C_in, D, H, W) or (C_in, D, H, W), with the weight W, shape (C_in, C_out/groups, "
+           "kD, kH, kW), "
+           "and writes the result to Y. Arrays are float32 or float16; Y has X's type.",
+    .children = run_children,
+};
+
+/* Reads an array whose type this version computes and whose rank is least or most. */
+static bool read_array(const char *path, const char *label, int least, int most, const char *axes, struct npy *array,
+                       struct fault *fault) {
+  if (!npy_read(path, label, array, fault)) return false;
+  if (array->type == NPY_F64)
+    return fault_set(fault, EXIT_WRONG_USE, "%s (%s): float64 is not supported yet by this version; float32 and float16 are",
+                     label, path);
+  if (array->rank >= least && array->rank <= most) return true;
+  return fault_set(fault, EXIT_WRONG_USE, "%s (%s): it has %d ax%s; %s needed", label, path, array->rank,
+                   array->rank == 1 ? "is" : "es", axes);
+}
+
+static bool read_arrays(const struct run_options *options, struct arrays *arrays, struct fault *fault) {
+  return read_array(options->files[0], "X", 4, 5, "5 (N, C, D, H, W) or 4 (C, D, H, W) are", &arrays->x, fault) &&
+         read_array(options->files[1], "W", 5, 5, "5 (C_in, C_out/groups, kD, kH, kW) are", &arrays->w, fault) &&
+         (!options->bias || read_array(options->bias, "bias", 1, 1, "1 (C_out) is", &arrays->b, fault));
+}
+
+/* The descriptor's sizes from the arrays' shapes. groups is not checked here: a wrong one is the library's to refuse. */
+static bool sizes_from_arrays(const struct run_options *options, const struct arrays *arrays, tconv3d_desc *desc,
+                              struct fault *fault) {
+  const struct npy *x = &arrays->x, *w = &arrays->w;
+  const int64_t *of_x = x->shape + (x->rank - 4), groups = options->layer.groups;
+  desc->batch = x->rank == 5 ? x->shape[0] : 1;
+  desc->in_channels = of_x[0];
+  memcpy(desc->input_size, of_x + 1, sizeof desc->input_size);
+  memcpy(desc->kernel_size, w->shape + 2, sizeof desc->kernel_size);
+  desc->has_bias = options->bias != NULL;
+  if (w->shape[0] != desc->in_channels)
+    return fault_set(fault, EXIT_WRONG_USE,
+                     "X (%s) has %" PRId64 " channels (axis %d), W (%s) is for %" PRId64 " (axis 0); they must be equal",
+                     options->files[0], desc->in_channels, x->rank - 4, options->files[1], w->shape[0]);
+  if (__builtin_mul_overflow(w->shape[1], groups > 1 ? groups : 1, &desc->out_channels))
+    return fault_set(fault, EXIT_WRONG_USE,
+                     "--groups %" PRId64 ": with W's axis 1 of %" PRId64 " the channels do not fit in 63 bits", groups,
+                     w->shape[1]);
+  return true;
+}
+
+static bool check_bias(const struct run_options *options, const struct npy *b, const tconv3d_desc *desc, struct fault *fault) {
+  if (!desc->has_bias || b->shape[0] == desc->out_channels) return true;
+  return fault_set(fault, EXIT_WRONG_USE,
+                   "bias (%s) has %" PRId64 " elements; the layer has %" PRId64 " output channels (W's axis 1 times groups)",
+                   options->bias, b->shape[0], desc->out_channels);
+}
+
+/* Seconds of each step, for --verbose. */
+struct times {
+  double plan, weights, run;
+};
+
+static void report(const tconv3d_device_info *info, const tconv3d_plan *plan, const struct times *times) {
+  const char *text = tconv3d_plan_explain(plan);
+  size_t length = strlen(text);
+  fprintf(stderr, "device %u:%u %s (%s)\n%s%s", info->platform_index, info->device_index, info->name, info->platform_name, text,
+          length && text[length - 1] != '\n' ? "\n" : "");
+  fprintf(stderr, "plan %.4f s, weights %.4f s, run %.4f s\n", times->plan, times->weights, times->run);
+}
+
+static bool compute_on(const tconv3d_plan *plan, struct arrays *arrays, const int64_t shape[5], struct times *times,
+                       struct fault *fault) {
+  tconv3d_weights *weights = NULL;
+  int skipped = 5 - arrays->x.rank; /* an unbatched x has an unbatched y */
+  double start = seconds_now();
+  tconv3d_status status = tconv3d_weights_create_host(plan, arrays->w.data, arrays->b.data, &weights);
+  bool done = status == TCONV3D_OK || fault_from_status(fault, status);
+  double packed = seconds_now();
+  if (done) done = npy_make(&arrays->y, NPY_F32, 5 - skipped, shape + skipped, fault);
+  if (done) {
+    status = tconv3d_run(plan, weights, arrays->x.data, arrays->y.data);
+    done = status == TCONV3D_OK || fault_from_status(fault, status);
+  }
+  times->weights = packed - start;
+  times->run = seconds_now() - packed;
+  tconv3d_weights_destroy(weights);
+  return done;
+}
+
+static bool compute(const struct device_options *options, const tconv3d_desc *desc, const int64_t shape[5],
+                    struct arrays *arrays, struct fault *fault) {
+  tconv3d_context *context = NULL;
+  tconv3d_plan *plan = NULL;
+  tconv3d_device_info info;
+  struct times times;
+  if (!open_context(options, &context, &info, fault)) return false;
+  tconv3d_plan_options plan_options = TCONV3D_PLAN_OPTIONS_INIT;
+  plan_options.algorithm = options->algorithm;
+  double start = seconds_now();
+  tconv3d_status status = tconv3d_plan_create(context, desc, &plan_options, &plan);
+  times.plan = seconds_now() - start;
+  bool done = status == TCONV3D_OK || fault_from_status(fault, status);
+  if (done) done = compute_on(plan, arrays, shape, &times, fault);
+  if (done && options->verbose) report(&info, plan, &times);
+  tconv3d_plan_destroy(plan);
+  tconv3d_context_destroy(context);
+  return done;
+}
+
+/* The device computes float32; what a float16 x holds is exact in it, and the result is rounded to x's type once. */
+static bool compute_in_float(const struct run_options *options, const tconv3d_desc *desc, const int64_t shape[5],
+                             struct arrays *arrays, struct fault *fault) {
+  enum npy_type type = arrays->x.type;
+  return npy_convert(&arrays->x, NPY_F32, fault) && npy_convert(&arrays->w, NPY_F32, fault) &&
+         (!desc->has_bias || npy_convert(&arrays->b, NPY_F32, fault)) &&
+         compute(&options->layer.device, desc, shape, arrays, fault) && npy_convert(&arrays->y, type, fault);
+}
+
+int cmd_run(int argc, char **argv) {
+  struct run_options options = {0};
+  struct fault fault = {0};
+  struct arrays arrays = {0};
+  struct output output = {0};
+  tconv3d_desc desc = TCONV3D_DESC_INIT;
+  int64_t shape[5];
+  bool done = command_parse(&run_argp, argc, argv, &options, &fault) && read_arrays(&options, &arrays, &fault) &&
+              sizes_from_arrays(&options, &arrays, &desc, &fault) &&
+              layer_options_apply(&options.layer, &desc, shape, &fault) && check_bias(&options, &arrays.b, &desc, &fault) &&
+              output_open(&output, options.files[2], &fault) && compute_in_float(&options, &desc, shape, &arrays, &fault) &&
+              npy_write_to(&output, &arrays.y, &fault) && output_commit(&output, &fault);
+  output_abandon(&output);
+  npy_free(&arrays.x);
+  npy_free(&arrays.w);
+  npy_free(&arrays.b);
+  npy_free(&arrays.y);
+  return done ? EXIT_DONE : command_error(&fault);
+}

@@ -1,0 +1,13 @@
+/* device_list.h: every OpenCL device, for the subcommands that show them. */
+#ifndef DEVICE_LIST_H
+#define DEVICE_LIST_H
+
+#include "tconv3d/command.h"
+
+/* *list is to be freed; NULL with *count 0 where there is no device. */
+bool device_list(tconv3d_device_info **list, size_t *count, struct fault *fault);
+
+/* A table: selector, type, units, memory, version, name and platform, and why a device cannot be used. */
+void device_list_print(const tconv3d_device_info *list, size_t count);
+
+#endif
