@@ -1,0 +1,18 @@
+#!/bin/sh
+# packages.sh: installs what building, running and testing need and the machine lacks. Debian 12 (or a relative with these names);
+# root, or a user with sudo. Nothing is touched when nothing is missing.
+set -eu
+packages="ocl-icd-opencl-dev opencl-headers pocl-opencl-icd libclblast-dev libsqlite3-dev libxxhash-dev zlib1g-dev libspng-dev
+  libcjson-dev libcmocka-dev meson ninja-build pkg-config gcc g++ libc6-dev clang clang-format cppcheck python3"
+missing=""
+for package in $packages; do
+  [ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || missing="$missing $package"
+done
+[ -n "$missing" ] || exit 0
+echo "installing:$missing"
+as_root=""
+[ "$(id -u)" = 0 ] || as_root="sudo"
+export DEBIAN_FRONTEND=noninteractive
+$as_root apt-get update -q
+# shellcheck disable=SC2086
+$as_root apt-get install -q -y --no-install-recommends $missing
