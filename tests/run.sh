@@ -1,0 +1,53 @@
+#!/bin/bash
+# run.sh: installs what is missing, builds, and runs every test: the suite as built for use, the suite under AddressSanitizer and
+# UndefinedBehaviorSanitizer, clang's warnings, the format and cppcheck. Ends with the count of all tests.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+demos/packages.sh
+export PATH="/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin${PATH:+:$PATH}"
+failures=0
+
+step() { # step NAME COMMAND...: runs the command, counts its failure and goes on
+  echo "== $1"
+  shift
+  "$@" || { echo "FAILED: $*"; failures=$((failures + 1)); }
+}
+
+build() { # build DIR OPTION...
+  local dir=$1
+  shift
+  [ -f "$dir/build.ninja" ] || meson setup "$dir" "$@" >"$dir.log" 2>&1 || { cat "$dir.log"; return 1; }
+  rm -f "$dir.log"
+  ninja -C "$dir"
+}
+
+# The runtime's own leaks are not ours: tests/leaks.supp lists them.
+sanitized() {
+  ASAN_OPTIONS=detect_leaks=1:abort_on_error=0 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
+    LSAN_OPTIONS=suppressions=$PWD/tests/leaks.supp:print_suppressions=0 meson test -C build-asan --print-errorlogs
+}
+
+format() { git ls-files '*.c' '*.h' | xargs clang-format --dry-run -Werror; }
+
+static_analysis() {
+  cppcheck --quiet --error-exitcode=1 --std=c11 --enable=warning,performance,portability --inline-suppr \
+    --suppress=missingIncludeSystem -Iinclude -Ilib -Idemos -I. lib demos tests
+}
+
+step "build" build build -Dtests=enabled -Ddemos=enabled
+step "tests" meson test -C build --print-errorlogs
+step "install and use" tests/check_install.sh build
+step "build with sanitizers" build build-asan -Dtests=enabled -Ddemos=enabled -Db_sanitize=address,undefined -Db_lundef=false
+step "tests with sanitizers" sanitized
+CC=clang step "build with clang" build build-clang -Dtests=enabled -Ddemos=enabled
+step "format" format
+step "cppcheck" static_analysis
+
+# cmocka's own counts, from the logs of both runs; a step that failed counts as one more.
+logs=""
+for dir in build build-asan; do [ -f $dir/meson-logs/testlog.txt ] && logs="$logs $dir/meson-logs/testlog.txt"; done
+count() { # shellcheck disable=SC2086
+  [ -z "$logs" ] || sed -n "s/.*\[  $1  \] \([0-9]*\) test(s).*/\1/p" $logs | awk '{sum += $1} END {print sum + 0}'
+}
+echo "$(count PASSED) passed, $(($(count FAILED) + failures)) failed, $(count SKIPPED) skipped"
+[ "$failures" = 0 ]

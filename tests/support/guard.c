@@ -1,0 +1,64 @@
+#include "support/guard.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { ZONE_AFTER = 4096 }; /* more than any tile or vector that a kernel might read or write too much */
+
+static const uint32_t sentinel = 0x7fc5a5a5; /* a quiet NaN */
+
+static void fill(unsigned char *bytes, size_t size) {
+  for (size_t i = 0; i + sizeof sentinel <= size; i += sizeof sentinel) memcpy(bytes + i, &sentinel, sizeof sentinel);
+}
+
+/* The first byte of a zone that is not as it was; size when all are. */
+static size_t first_change(const unsigned char *bytes, size_t size) {
+  size_t i = 0;
+  while (i + sizeof sentinel <= size && !memcmp(bytes + i, &sentinel, sizeof sentinel)) i += sizeof sentinel;
+  return i;
+}
+
+bool guard_untouched(const void *host, size_t bytes) {
+  return first_change(host, bytes) == bytes;
+}
+
+bool guard_make(struct guarded *guarded, cl_context context, cl_mem_flags flags, size_t offset, const void *contents,
+                size_t bytes) {
+  *guarded = (struct guarded){.offset = offset, .bytes = bytes};
+  size_t size = offset + bytes + ZONE_AFTER;
+  unsigned char *host = malloc(size);
+  if (!host) return false;
+  fill(host, size);
+  if (contents && bytes) memcpy(host + offset, contents, bytes);
+  cl_int error;
+  guarded->mem = clCreateBuffer(context, flags | CL_MEM_COPY_HOST_PTR, size, host, &error);
+  free(host);
+  return error == CL_SUCCESS;
+}
+
+void guard_free(struct guarded *guarded) {
+  if (guarded->mem) clReleaseMemObject(guarded->mem);
+  *guarded = (struct guarded){0};
+}
+
+bool guard_read(const struct guarded *guarded, cl_command_queue queue, void *contents, char *why, size_t capacity) {
+  size_t end = guarded->offset + guarded->bytes, size = end + ZONE_AFTER;
+  unsigned char *host = malloc(size);
+  if (!host) {
+    snprintf(why, capacity, "no memory to read the buffer back");
+    return false;
+  }
+  cl_int error = clEnqueueReadBuffer(queue, guarded->mem, CL_TRUE, 0, size, host, 0, NULL, NULL);
+  size_t before = first_change(host, guarded->offset), after = first_change(host + end, ZONE_AFTER);
+  bool intact = error == CL_SUCCESS && before == guarded->offset && after == ZONE_AFTER;
+  if (error != CL_SUCCESS)
+    snprintf(why, capacity, "reading the buffer back failed with error %d", (int)error);
+  else if (before < guarded->offset)
+    snprintf(why, capacity, "written %zu bytes before the tensor", guarded->offset - before);
+  else if (after < ZONE_AFTER)
+    snprintf(why, capacity, "written %zu bytes past the tensor's end", after);
+  if (contents && guarded->bytes) memcpy(contents, host + guarded->offset, guarded->bytes);
+  free(host);
+  return intact;
+}

@@ -1,0 +1,134 @@
+/* launch.c: see launch.h. */
+#define _GNU_SOURCE
+#include "support/launch.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include <cmocka.h>
+
+/* Building a kernel on a loaded machine takes seconds; a hang takes for ever. */
+static const double limit_seconds = 240;
+
+bool launch_open(struct launch *launch, int argc, char **argv) {
+  char path[SCRATCH_PATH];
+  struct process_result result;
+  const char *command = argc > 1 ? argv[1] : getenv("TCONV3D_COMMAND");
+  memset(launch, 0, sizeof *launch);
+  if (!command) {
+    fprintf(stderr, "the command's path is missing: give it as the first argument or in TCONV3D_COMMAND\n");
+    return false;
+  }
+  launch->command = realpath(command, NULL);
+  assert_non_null(launch->command);
+  scratch_open(&launch->scratch);
+  /* What every test's environment names: caches of this test's own, and a folder without drivers. */
+  static const char *const folders[] = {".cache", ".pocl", ".drivers"};
+  for (size_t i = 0; i < sizeof folders / sizeof *folders; i++)
+    assert_int_equal(mkdir(scratch_path(&launch->scratch, folders[i], path), 0700), 0);
+  launch_done(launch, AS_THEY_ARE, "devices", &result);
+  launch->has_device = strstr(result.out, " yes ") != NULL;
+  process_free(&result);
+  return true;
+}
+
+void launch_close(struct launch *launch) {
+  scratch_close(&launch->scratch);
+  free(launch->command);
+}
+
+enum { MAX_WORDS = 64 };
+
+/* Cuts text at its spaces into words[1], words[2] and so on; NULL after the last. */
+static void split(char *text, const char *words[MAX_WORDS]) {
+  size_t count = 1;
+  char *rest = NULL;
+  for (char *word = strtok_r(text, " ", &rest); word && count < MAX_WORDS - 1; word = strtok_r(NULL, " ", &rest))
+    words[count++] = word;
+  words[count] = NULL;
+}
+
+void launch(const struct launch *launch, enum launch_platforms platforms, const char *arguments,
+            struct process_result *result) {
+  char cache[SCRATCH_PATH + 32], pocl[SCRATCH_PATH + 32], drivers[SCRATCH_PATH + 32];
+  const char *words[MAX_WORDS] = {launch->command}, *environment[8];
+  char *copy = strdup(arguments);
+  assert_non_null(copy);
+  split(copy, words);
+  snprintf(cache, sizeof cache, "TCONV3D_CACHE_DIR=%s/.cache", launch->scratch.folder);
+  snprintf(pocl, sizeof pocl, "POCL_CACHE_DIR=%s/.pocl", launch->scratch.folder);
+  snprintf(drivers, sizeof drivers, "OCL_ICD_VENDORS=%s/.drivers", launch->scratch.folder);
+  size_t count = 0;
+  environment[count++] = cache;
+  environment[count++] = pocl;
+  environment[count++] = "POSIXLY_CORRECT";
+  environment[count++] = "ARGP_HELP_FMT";
+  if (platforms == NO_PLATFORM) environment[count++] = drivers;
+  environment[count] = NULL;
+  struct process process = {words, environment, launch->scratch.folder, NULL, limit_seconds};
+  bool ran = process_run(&process, result);
+  free(copy);
+  assert_true(ran);
+  if (result->timed_out) fail_msg("tconv3d %s: did not end in %.0f seconds", arguments, limit_seconds);
+  if (result->exit_code < 0) fail_msg("tconv3d %s: ended by signal %d: %s", arguments, result->signal, result->err);
+}
+
+/* Every part of words, which are separated by '|', is in text. */
+static bool has_words(const char *text, const char *words) {
+  char copy[512];
+  snprintf(copy, sizeof copy, "%s", words);
+  for (char *rest = copy, *word; (word = strsep(&rest, "|")) != NULL;)
+    if (!strstr(text, word)) return false;
+  return true;
+}
+
+static bool is_one_line(const char *text) {
+  const char *end = strchr(text, '\n');
+  return end && end[1] == 0;
+}
+
+void launch_refused(const struct launch *l, enum launch_platforms platforms, const char *arguments, int exit_code,
+                    const char *words) {
+  static const char prefix[] = "tconv3d: error: ";
+  struct process_result result;
+  int names = scratch_count(&l->scratch);
+  launch(l, platforms, arguments, &result);
+  if (result.exit_code != exit_code)
+    fail_msg("tconv3d %s: exit status %d, expected %d: %s", arguments, result.exit_code, exit_code, result.err);
+  if (strncmp(result.err, prefix, strlen(prefix)) != 0 || !is_one_line(result.err))
+    fail_msg("tconv3d %s: not one line of error: '%s'", arguments, result.err);
+  if (!has_words(result.err, words)) fail_msg("tconv3d %s: '%s' lacks one of '%s'", arguments, result.err, words);
+  if (result.out_bytes) fail_msg("tconv3d %s: stdout is not empty: %s", arguments, result.out);
+  if (scratch_count(&l->scratch) != names) fail_msg("tconv3d %s: left a file behind", arguments);
+  process_free(&result);
+}
+
+void launch_done(const struct launch *l, enum launch_platforms platforms, const char *arguments,
+                 struct process_result *result) {
+  launch(l, platforms, arguments, result);
+  if (result->exit_code != 0) fail_msg("tconv3d %s: exit status %d: %s", arguments, result->exit_code, result->err);
+  if (result->err_bytes) fail_msg("tconv3d %s: stderr is not empty: %s", arguments, result->err);
+}
+
+void launch_numbers(const struct launch *launch, const char *name, enum npy_type type, int rank, const int64_t *shape,
+                    int span) {
+  char path[SCRATCH_PATH];
+  struct npy array;
+  struct fault fault = {0};
+  assert_true(npy_make(&array, NPY_F32, rank, shape, &fault));
+  for (size_t i = 0; i < array.count; i++)
+    ((float *)array.data)[i] = (float)((int)((i * 7 + i / 11) % (size_t)(2 * span + 1)) - span);
+  bool done = npy_convert(&array, type, &fault) && npy_write(scratch_path(&launch->scratch, name, path), &array, &fault);
+  npy_free(&array);
+  assert_true(done);
+}
+
+void launch_array(const struct launch *launch, const char *name, struct npy *array) {
+  char path[SCRATCH_PATH];
+  struct fault fault = {0};
+  if (!npy_read(scratch_path(&launch->scratch, name, path), name, array, &fault)) fail_msg("%s", fault.text);
+}

@@ -1,0 +1,40 @@
+/* rig.h: what every test with a device needs: the device, a context and a queue. TCONV3D_TEST_DEVICE selects the device, by the
+ * library's own selectors. */
+#ifndef RIG_H
+#define RIG_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <tconv3d/tconv3d.h>
+
+struct rig {
+  tconv3d_device_info device;
+  cl_context cl;            /* the caller's own */
+  cl_command_queue queue;   /* out-of-order where the device can */
+  tconv3d_context *context; /* adopted from cl */
+};
+
+/* Both report what fails through cmocka. */
+void rig_open(struct rig *rig);
+void rig_close(struct rig *rig);
+
+/* An out-of-order queue where the device can, else an in-order one. */
+cl_command_queue rig_queue(const struct rig *rig);
+
+/* Fails the test with the library's message when a call did not succeed. */
+#define assert_ok(call)                                                                        \
+  do {                                                                                         \
+    tconv3d_status assert_ok_status = (call);                                                  \
+    if (assert_ok_status != TCONV3D_OK)                                                        \
+      fail_msg("%s: %s: %s", #call, tconv3d_status_name(assert_ok_status), tconv3d_message()); \
+  } while (0)
+#define assert_cl(call) assert_int_equal((call), CL_SUCCESS)
+
+/* Fails the test unless the call gave this status and each of the words, separated by spaces, is in the message. */
+void rig_assert_refused(tconv3d_status got, tconv3d_status expected, const char *words, const char *what);
+
+#endif

@@ -1,0 +1,68 @@
+/* scratch.c: see scratch.h. */
+#define _GNU_SOURCE
+#include "support/scratch.h"
+
+#include <dirent.h>
+#include <ftw.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+void scratch_open(struct scratch *scratch) {
+  const char *base = getenv("TMPDIR");
+  snprintf(scratch->folder, sizeof scratch->folder, "%s/tconv3d-test-XXXXXX", base && *base ? base : "/tmp");
+  assert_non_null(mkdtemp(scratch->folder));
+}
+
+static int remove_one(const char *path, const struct stat *status, int kind, struct FTW *walk) {
+  (void)status, (void)kind, (void)walk;
+  return remove(path);
+}
+
+void scratch_close(struct scratch *scratch) {
+  nftw(scratch->folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+const char *scratch_path(const struct scratch *scratch, const char *name, char text[SCRATCH_PATH]) {
+  snprintf(text, SCRATCH_PATH, "%s/%s", scratch->folder, name);
+  return text;
+}
+
+void scratch_write(const struct scratch *scratch, const char *name, const void *bytes, size_t count) {
+  char path[SCRATCH_PATH];
+  FILE *file = fopen(scratch_path(scratch, name, path), "wb");
+  assert_non_null(file);
+  size_t written = fwrite(bytes, 1, count, file);
+  assert_int_equal(fclose(file), 0);
+  assert_int_equal(written, count);
+}
+
+char *scratch_read(const struct scratch *scratch, const char *name, size_t *count) {
+  char path[SCRATCH_PATH];
+  FILE *file = fopen(scratch_path(scratch, name, path), "rb");
+  if (!file) return NULL;
+  fseek(file, 0, SEEK_END);
+  long length = ftell(file);
+  rewind(file);
+  char *bytes = length < 0 ? NULL : malloc((size_t)length + 1);
+  *count = bytes ? fread(bytes, 1, (size_t)length, file) : 0;
+  fclose(file);
+  assert_non_null(bytes);
+  bytes[*count] = 0;
+  return bytes;
+}
+
+int scratch_count(const struct scratch *scratch) {
+  int count = -2; /* "." and ".." */
+  DIR *folder = opendir(scratch->folder);
+  assert_non_null(folder);
+  while (readdir(folder)) count++;
+  closedir(folder);
+  return count;
+}

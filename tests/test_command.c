@@ -1,0 +1,316 @@
+/* test_command.c: what `tconv3d` promises to scripts: exit status, one line of error, nothing on stdout and no file after a
+ * failure. Wrong uses are refused before any device is opened, so all of them run without OpenCL platforms. */
+#define _GNU_SOURCE
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "support/launch.h"
+
+struct refusal {
+  const char *arguments, *words;
+};
+
+static void refuse_all(const struct launch *launch, const struct refusal *rows, size_t count) {
+  for (size_t i = 0; i < count; i++) launch_refused(launch, NO_PLATFORM, rows[i].arguments, 2, rows[i].words);
+}
+#define REFUSE_ALL(launch, rows) refuse_all(launch, rows, sizeof rows / sizeof *rows)
+
+/* ---- help and version ---- */
+
+static void help_and_version_go_to_stdout(void **state) {
+  static const struct refusal rows[] = {
+      {"--version", "tconv3d 0.1.0\n"},
+      {"-V", "tconv3d 0.1.0\n"},
+      {"--help", "Usage: tconv3d|run|upsample|bench|explain|devices|doctor|cache"},
+      {"-h", "Usage: tconv3d"},
+      {"help", "Usage: tconv3d"},
+      {"run --help",
+       "Usage: tconv3d run|X.npy W.npy Y.npy|--bias|--stride|--padding|--output-padding|--dilation|--groups|--output-size"},
+      {"run --help", "--device|--algo|--verbose"},
+      {"help run", "Usage: tconv3d run"},
+      {"run --stride 2 x --help", "Usage: tconv3d run"},
+      {"upsample --help", "Usage: tconv3d upsample|--factor|--kernel|--png"},
+      {"bench --help", "Usage: tconv3d bench|--shapes|--seconds|--json|--algo"},
+      {"explain --help", "Usage: tconv3d explain|--input|--channels|--kernel"},
+      {"devices --help", "Usage: tconv3d devices"},
+      {"doctor --help", "Usage: tconv3d doctor"},
+      {"cache --help", "Usage: tconv3d cache|show|clear"},
+  };
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    struct process_result result;
+    launch_done(*state, NO_PLATFORM, rows[i].arguments, &result);
+    char words[256];
+    snprintf(words, sizeof words, "%s", rows[i].words);
+    for (char *rest = words, *word; (word = strsep(&rest, "|")) != NULL;)
+      if (!strstr(result.out, word)) fail_msg("tconv3d %s: no '%s' in: %s", rows[i].arguments, word, result.out);
+    process_free(&result);
+  }
+}
+
+static void a_stdout_that_is_full_is_an_error(void **state) {
+  const struct launch *l = *state;
+  if (access("/dev/full", W_OK)) skip();
+  static const char *const options[] = {"--version", "--help"};
+  for (size_t i = 0; i < sizeof options / sizeof *options; i++) {
+    const char *arguments[] = {l->command, "run", options[i], NULL};
+    if (strcmp(options[i], "--version") == 0) arguments[1] = options[i], arguments[2] = NULL;
+    struct process process = {arguments, NULL, l->scratch.folder, "/dev/full", 60};
+    struct process_result result;
+    assert_true(process_run(&process, &result));
+    assert_int_equal(result.exit_code, 1);
+    assert_string_equal(result.err, "tconv3d: error: cannot write to standard output\n");
+    process_free(&result);
+  }
+}
+
+/* ---- wrong words ---- */
+
+static void commands_that_are_not_there_are_refused(void **state) {
+  static const struct refusal rows[] = {
+      {"", "command"},
+      {"bogus", "'bogus'"},
+      {"--bogus", "'--bogus'"},
+      {"-x", "'-x'"},
+      {"ru", "'ru'"},
+      {"run-", "'run-'"},
+      {"help bogus", "'bogus'"},
+      {"grad-input gy.npy w.npy gx.npy", "'grad-input'|not in this version"},
+      {"grad-weight x.npy gy.npy gw.npy --kernel 3", "'grad-weight'|not in this version"},
+      {"grad-bias gy.npy gb.npy", "'grad-bias'|not in this version"},
+      {"tune", "'tune'|not in this version"},
+  };
+  REFUSE_ALL(*state, rows);
+}
+
+static void options_that_are_wrong_are_refused_by_name(void **state) {
+  static const struct refusal rows[] = {
+      {"run --bogus x.npy w.npy y.npy", "--bogus"},
+      {"run --bogus=3 x.npy w.npy y.npy", "--bogus"},
+      {"run x.npy w.npy y.npy -q", "-q"},
+      {"run -vq x.npy w.npy y.npy", "-q"},
+      {"run -qv x.npy w.npy y.npy", "-q"},
+      {"run --out 3 x.npy w.npy y.npy", "--out|ambiguous|--output-size|--output-padding"},
+      {"run x.npy w.npy y.npy --stride", "--stride|value"},
+      {"run x.npy w.npy y.npy --strid", "--stride|value"},
+      {"run x.npy w.npy y.npy -d", "-d|value"},
+      {"run --verbose=1 x.npy w.npy y.npy", "--verbose|no value"},
+      {"run --stride= x.npy w.npy y.npy", "--stride"},
+      {"run --stride two x.npy w.npy y.npy", "--stride|'two'"},
+      {"run --stride 2.0 x.npy w.npy y.npy", "--stride|'2.0'"},
+      {"run --stride 2x x.npy w.npy y.npy", "--stride|'2x'"},
+      {"run --stride +2 x.npy w.npy y.npy", "--stride|'+2'"},
+      {"run --stride 2,2 x.npy w.npy y.npy", "--stride|'2,2'"},
+      {"run --stride 2,2,2,2 x.npy w.npy y.npy", "--stride|'2,2,2,2'"},
+      {"run --stride 2,,2 x.npy w.npy y.npy", "--stride|'2,,2'"},
+      {"run --stride ,2,2 x.npy w.npy y.npy", "--stride|',2,2'"},
+      {"run --stride 2,2, x.npy w.npy y.npy", "--stride|'2,2,'"},
+      {"run --stride - x.npy w.npy y.npy", "--stride|'-'"},
+      {"run --stride -,1,1 x.npy w.npy y.npy", "--stride|'-,1,1'"},
+      {"run --stride 9223372036854775808 x.npy w.npy y.npy", "--stride|63 bits"},
+      {"run --padding 99999999999999999999999 x.npy w.npy y.npy", "--padding|63 bits"},
+      {"run --groups 1,1 x.npy w.npy y.npy", "--groups|'1,1'"},
+      {"run --groups one x.npy w.npy y.npy", "--groups|'one'"},
+      {"run --output-size 4 --output-padding 0 x.npy w.npy y.npy", "--output-size|--output-padding"},
+      {"run --algo nosuch x.npy w.npy y.npy", "--algo|'nosuch'|phase|direct"},
+      {"run", "three files"},
+      {"run x.npy", "three files"},
+      {"run x.npy w.npy", "three files"},
+      {"run x.npy w.npy y.npy z.npy", "'z.npy'"},
+      {"explain", "--input"},
+      {"explain --input 1,2,3,3,3 --kernel 3", "--channels"},
+      {"explain --input 1,2,3,3,3 --channels 3", "--kernel"},
+      {"explain --input 1,2,3 --channels 3 --kernel 3", "--input|'1,2,3'"},
+      {"explain --input 1,2,3,4,5,6 --channels 3 --kernel 3", "--input|'1,2,3,4,5,6'"},
+      {"explain --input 1,2,3,3,3 --channels 3 --kernel 3 --algo nosuch", "--algo|'nosuch'"},
+      {"explain x --input 1,2,3,3,3 --channels 3 --kernel 3", "'x'"},
+      {"devices x", "'x'"},
+      {"devices --all", "--all"},
+      {"doctor x", "'x'"},
+      {"cache burn", "'burn'"},
+      {"cache show clear", "'clear'"},
+      {"upsample", "tconv3d: error:"},
+      {"upsample nothing.nii y.nii", "nothing.nii"},
+      {"upsample --bogus a b", "--bogus"},
+      {"bench --bogus", "--bogus"},
+      {"bench --algo nosuch", "'nosuch'"},
+      {"bench --shapes nothing.txt", "nothing.txt"},
+  };
+  REFUSE_ALL(*state, rows);
+}
+
+/* ---- wrong layers ---- */
+
+static void layers_that_break_a_rule_are_refused_without_a_device(void **state) {
+  static const struct refusal rows[] = {
+      {"run x.npy w.npy y.npy --stride 0", "stride|0|at least 1"},
+      {"run x.npy w.npy y.npy --stride 1,0,1", "stride|axis H"},
+      {"run x.npy w.npy y.npy --stride -1", "stride|-1"},
+      {"run x.npy w.npy y.npy --dilation 0", "dilation|0"},
+      {"run x.npy w.npy y.npy --padding -1", "padding|-1"},
+      {"run x.npy w.npy y.npy --padding=-1", "padding|-1"},
+      {"run x.npy w.npy y.npy --padding 0,0,-2", "padding|axis W|-2"},
+      {"run x.npy w.npy y.npy --output-padding 1", "output_padding|1"},
+      {"run x.npy w.npy y.npy --stride 2 --output-padding 0,2,0", "output_padding|axis H|2"},
+      {"run x.npy w.npy y.npy --output-padding -1", "output_padding|-1"},
+      {"run x.npy w.npy y.npy --padding 9", "output size|axis D"},
+      {"run x.npy w.npy y.npy --groups 0", "groups|0"},
+      {"run x.npy w.npy y.npy --groups -3", "groups|-3"},
+      {"run x.npy w.npy y.npy --groups 3", "groups|3|4"},
+      {"run x.npy w.npy y.npy --groups 9223372036854775807", "groups"},
+      {"run x.npy w.npy y.npy --stride 2 --output-size 4,6,8", "axis D|4"},
+      {"run x.npy w.npy y.npy --stride 2 --output-size 5,7,11", "axis W|11"},
+      {"run x.npy w.npy y.npy --output-size -5", "-5"},
+      {"run x.npy w.npy y.npy --stride 9223372036854775807", "63 bits|axis D"},
+      {"run x.npy w.npy y.npy --dilation 9223372036854775807", "63 bits|axis D"},
+      {"run x.npy w.npy y.npy --stride 1000000000000", "63 bits"},
+      {"explain --input 1,2,3,3,3 --channels 3 --kernel 0", "kernel_size|0"},
+      {"explain --input 1,2,3,3,3 --channels 0 --kernel 3", "out_channels|0"},
+      {"explain --input 1,0,3,3,3 --channels 3 --kernel 3", "in_channels|0"},
+      {"explain --input -1,2,3,3,3 --channels 3 --kernel 3", "batch|-1"},
+      {"explain --input 2,3,0,3 --channels 3 --kernel 3", "input size|axis H"},
+      {"explain --input 1,2,3,3,3 --channels 3 --kernel 3 --groups 2", "groups|2|3"},
+  };
+  static const int64_t x[] = {1, 4, 2, 3, 4}, w[] = {4, 3, 3, 3, 3};
+  launch_numbers(*state, "x.npy", NPY_F32, 5, x, 5);
+  launch_numbers(*state, "w.npy", NPY_F32, 5, w, 3);
+  REFUSE_ALL(*state, rows);
+}
+
+static void arrays_that_do_not_fit_are_refused_without_a_device(void **state) {
+  static const struct {
+    const char *name;
+    enum npy_type type;
+    int rank;
+    int64_t shape[6];
+  } arrays[] = {
+      {"x.npy", NPY_F32, 5, {1, 4, 2, 3, 4}},
+      {"w.npy", NPY_F32, 5, {4, 3, 3, 3, 3}},
+      {"w5.npy", NPY_F32, 5, {5, 3, 3, 3, 3}},
+      {"d.npy", NPY_F64, 5, {1, 4, 2, 3, 4}},
+      {"dw.npy", NPY_F64, 5, {4, 3, 3, 3, 3}},
+      {"db.npy", NPY_F64, 1, {3}},
+      {"r3.npy", NPY_F32, 3, {2, 3, 4}},
+      {"r6.npy", NPY_F32, 6, {1, 1, 4, 2, 3, 4}},
+      {"r0.npy", NPY_F32, 0, {0}},
+      {"w4.npy", NPY_F32, 4, {4, 3, 3, 3}},
+      {"b4.npy", NPY_F32, 1, {4}},
+      {"b2.npy", NPY_F32, 2, {3, 1}},
+      {"xe.npy", NPY_F32, 5, {1, 4, 0, 3, 4}},
+      {"we.npy", NPY_F32, 5, {4, 3, 3, 0, 3}},
+      {"wc.npy", NPY_F32, 5, {4, 0, 3, 3, 3}},
+      {"x0.npy", NPY_F32, 5, {1, 0, 2, 3, 4}},
+      {"w0.npy", NPY_F32, 5, {0, 3, 3, 3, 3}},
+      {"b.npy", NPY_F32, 1, {3}},
+  };
+  static const struct refusal rows[] = {
+      {"run nothing.npy w.npy y.npy", "X|nothing.npy"},
+      {"run x.npy nothing.npy y.npy", "W|nothing.npy"},
+      {"run x.npy w.npy y.npy --bias nothing.npy", "bias|nothing.npy"},
+      {"run . w.npy y.npy", "X|directory"},
+      {"run pipe w.npy y.npy", "X|pipe|regular"},
+      {"run text.npy w.npy y.npy", "X|text.npy|.npy"},
+      {"run x.npy text.npy y.npy", "W|text.npy|.npy"},
+      {"run empty.npy w.npy y.npy", "X|empty.npy"},
+      {"run cut.npy w.npy y.npy", "X|cut.npy|truncated"},
+      {"run d.npy w.npy y.npy", "X|d.npy|float64"},
+      {"run x.npy dw.npy y.npy", "W|dw.npy|float64"},
+      {"run x.npy w.npy y.npy --bias db.npy", "bias|db.npy|float64"},
+      {"run r3.npy w.npy y.npy", "X|r3.npy|3 axes"},
+      {"run r6.npy w.npy y.npy", "X|r6.npy|6 axes"},
+      {"run r0.npy w.npy y.npy", "X|r0.npy|0 axes"},
+      {"run x.npy w4.npy y.npy", "W|w4.npy|4 axes"},
+      {"run x.npy w5.npy y.npy", "X (x.npy)|4|W (w5.npy)|5"},
+      {"run x.npy w.npy y.npy --bias b4.npy", "bias|b4.npy|4|3"},
+      {"run x.npy w.npy y.npy --groups 2 --bias b.npy", "bias|b.npy|3|6"},
+      {"run x.npy w.npy y.npy --bias b2.npy", "bias|b2.npy|2 axes"},
+      {"run xe.npy w.npy y.npy", "input size|axis D|0"},
+      {"run x.npy we.npy y.npy", "kernel_size|axis H|0"},
+      {"run x.npy wc.npy y.npy", "out_channels|0"},
+      {"run x0.npy w0.npy y.npy", "in_channels|0"},
+      {"run x.npy w.npy no/such/folder/y.npy", "no/such/folder/y.npy"},
+      {"run x.npy w.npy .", "."},
+      {"run x.npy w.npy text.npy/y.npy", "text.npy/y.npy"},
+      {"run x.npy w.npy y.npy/", "y.npy/"},
+  };
+  const struct launch *l = *state;
+  char path[SCRATCH_PATH];
+  size_t count;
+  for (size_t i = 0; i < sizeof arrays / sizeof *arrays; i++)
+    launch_numbers(l, arrays[i].name, arrays[i].type, arrays[i].rank, arrays[i].shape, 3);
+  char *whole = scratch_read(&l->scratch, "x.npy", &count);
+  scratch_write(&l->scratch, "cut.npy", whole, count - 1);
+  free(whole);
+  scratch_write(&l->scratch, "empty.npy", "", 0);
+  scratch_write(&l->scratch, "text.npy", "this is a text\n", 15);
+  assert_int_equal(mkfifo(scratch_path(&l->scratch, "pipe", path), 0600), 0);
+  REFUSE_ALL(l, rows);
+}
+
+/* ---- no device ---- */
+
+static void without_a_platform_every_command_says_so(void **state) {
+  static const int64_t x[] = {1, 2, 2, 2, 2}, w[] = {2, 1, 1, 1, 1};
+  const struct launch *l = *state;
+  struct process_result result;
+  size_t count;
+  launch_numbers(l, "x.npy", NPY_F32, 5, x, 5);
+  launch_numbers(l, "w.npy", NPY_F32, 5, w, 3);
+  launch_refused(l, NO_PLATFORM, "run x.npy w.npy y.npy", 1, "OpenCL");
+  launch_refused(l, NO_PLATFORM, "run x.npy w.npy y.npy --device cpu", 2, "--device|'cpu'|OpenCL");
+  launch_refused(l, NO_PLATFORM, "explain --input 1,2,3,3,3 --channels 2 --kernel 3", 1, "OpenCL");
+  launch_done(l, NO_PLATFORM, "devices", &result);
+  assert_non_null(strstr(result.out, "no OpenCL device"));
+  process_free(&result);
+  launch(l, NO_PLATFORM, "doctor", &result);
+  assert_int_equal(result.exit_code, 1);
+  assert_non_null(strstr(result.out, "pocl-opencl-icd"));
+  process_free(&result);
+  /* A failed run leaves an earlier result as it was. */
+  scratch_write(&l->scratch, "y.npy", "earlier", 7);
+  launch_refused(l, NO_PLATFORM, "run x.npy w.npy y.npy", 1, "OpenCL");
+  char *earlier = scratch_read(&l->scratch, "y.npy", &count);
+  assert_string_equal(earlier, "earlier");
+  free(earlier);
+}
+
+static void the_cache_is_shown_and_cleared_without_a_device(void **state) {
+  struct process_result result;
+  static const char *const commands[] = {"cache", "cache show", "cache clear", "cache"};
+  for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
+    launch_done(*state, NO_PLATFORM, commands[i], &result);
+    process_free(&result);
+  }
+}
+
+static struct launch the_launch;
+
+static int give_launch(void **state) {
+  *state = &the_launch;
+  return 0;
+}
+
+int main(int argc, char **argv) {
+  static const struct CMUnitTest tests[] = {
+      cmocka_unit_test(help_and_version_go_to_stdout),
+      cmocka_unit_test(a_stdout_that_is_full_is_an_error),
+      cmocka_unit_test(commands_that_are_not_there_are_refused),
+      cmocka_unit_test(options_that_are_wrong_are_refused_by_name),
+      cmocka_unit_test(layers_that_break_a_rule_are_refused_without_a_device),
+      cmocka_unit_test(arrays_that_do_not_fit_are_refused_without_a_device),
+      cmocka_unit_test(without_a_platform_every_command_says_so),
+      cmocka_unit_test(the_cache_is_shown_and_cleared_without_a_device),
+  };
+  if (!launch_open(&the_launch, argc, argv)) return 1;
+  int failed = cmocka_run_group_tests(tests, give_launch, NULL);
+  launch_close(&the_launch);
+  return failed;
+}

@@ -1,0 +1,334 @@
+/* test_command_run.c: `tconv3d run` and the other commands on a device: results against the plain-C reference, written whole,
+ * in x's type. Inputs are small whole numbers, so float32 results are exact. Without a device these tests are skipped. */
+#define _GNU_SOURCE
+#include <inttypes.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "support/launch.h"
+
+#include <tconv3d/tconv3d.h>
+
+/* ---- one layer, as files and as the command's options ---- */
+
+struct layer {
+  int64_t batch, in, out, groups, input[3], kernel[3], stride[3], padding[3], output_padding[3], dilation[3];
+  int bias;
+};
+
+static tconv3d_desc desc_of(const struct layer *layer) {
+  tconv3d_desc desc = TCONV3D_DESC_INIT;
+  desc.batch = layer->batch;
+  desc.in_channels = layer->in;
+  desc.out_channels = layer->out;
+  desc.groups = layer->groups;
+  desc.has_bias = layer->bias;
+  memcpy(desc.input_size, layer->input, sizeof desc.input_size);
+  memcpy(desc.kernel_size, layer->kernel, sizeof desc.kernel_size);
+  memcpy(desc.stride, layer->stride, sizeof desc.stride);
+  memcpy(desc.padding, layer->padding, sizeof desc.padding);
+  memcpy(desc.output_padding, layer->output_padding, sizeof desc.output_padding);
+  memcpy(desc.dilation, layer->dilation, sizeof desc.dilation);
+  return desc;
+}
+
+static void triple_option(char *text, size_t capacity, const char *name, const int64_t v[3]) {
+  size_t used = strlen(text);
+  snprintf(text + used, capacity - used, " --%s %" PRId64 ",%" PRId64 ",%" PRId64, name, v[0], v[1], v[2]);
+}
+
+enum { OPTIONS_SIZE = 400 };
+static void options_of(const struct layer *layer, char text[OPTIONS_SIZE]) {
+  snprintf(text, OPTIONS_SIZE, "--groups %" PRId64 "%s", layer->groups, layer->bias ? " --bias b.npy" : "");
+  triple_option(text, OPTIONS_SIZE, "stride", layer->stride);
+  triple_option(text, OPTIONS_SIZE, "padding", layer->padding);
+  triple_option(text, OPTIONS_SIZE, "output-padding", layer->output_padding);
+  triple_option(text, OPTIONS_SIZE, "dilation", layer->dilation);
+}
+
+/* The types of the three files, the bound of their values, and x's rank: 4 leaves the batch axis out. */
+struct files {
+  enum npy_type x, w, b;
+  int span, rank;
+};
+
+static void write_files(const struct launch *l, const struct layer *layer, const struct files *files) {
+  int64_t x[5] = {layer->batch, layer->in, layer->input[0], layer->input[1], layer->input[2]};
+  int64_t w[5] = {layer->in, layer->out / layer->groups, layer->kernel[0], layer->kernel[1], layer->kernel[2]};
+  launch_numbers(l, "x.npy", files->x, files->rank, x + 5 - files->rank, files->span);
+  launch_numbers(l, "w.npy", files->w, 5, w, files->span);
+  launch_numbers(l, "b.npy", files->b, 1, &layer->out, 2);
+}
+
+static void read_float(const struct launch *l, const char *name, struct npy *array) {
+  struct fault fault = {0};
+  launch_array(l, name, array);
+  assert_true(npy_convert(array, NPY_F32, &fault));
+}
+
+/* What y.npy must hold: the reference's result in x's shape and type. */
+static void make_expected(const struct launch *l, const struct layer *layer, const struct files *files, struct npy *y) {
+  struct npy x, w, b;
+  struct fault fault = {0};
+  int64_t shape[5];
+  tconv3d_desc desc = desc_of(layer);
+  read_float(l, "x.npy", &x);
+  read_float(l, "w.npy", &w);
+  read_float(l, "b.npy", &b);
+  assert_int_equal(tconv3d_output_shape(&desc, shape), TCONV3D_OK);
+  assert_true(npy_make(y, NPY_F32, files->rank, shape + 5 - files->rank, &fault));
+  assert_int_equal(tconv3d_reference_forward(&desc, x.data, w.data, layer->bias ? b.data : NULL, y->data), TCONV3D_OK);
+  assert_true(npy_convert(y, files->x, &fault));
+  npy_free(&x);
+  npy_free(&w);
+  npy_free(&b);
+}
+
+static void assert_same_array(const char *what, const struct npy *got, const struct npy *expected) {
+  if (got->type != expected->type || got->rank != expected->rank || memcmp(got->shape, expected->shape, sizeof got->shape) != 0)
+    fail_msg("%s: y is %s of %d axes, expected %s of %d, or another shape", what, npy_type_name(got->type), got->rank,
+             npy_type_name(expected->type), expected->rank);
+  size_t size = npy_type_size(got->type);
+  for (size_t i = 0; i < got->count; i++)
+    if (memcmp((char *)got->data + i * size, (char *)expected->data + i * size, size) != 0)
+      fail_msg("%s: element %zu of %zu differs", what, i, got->count);
+}
+
+static void check_layer(const struct launch *l, const struct layer *layer, const struct files *files, const char *more) {
+  char options[OPTIONS_SIZE], arguments[OPTIONS_SIZE + 100];
+  struct npy expected, got;
+  struct process_result result;
+  write_files(l, layer, files);
+  options_of(layer, options);
+  snprintf(arguments, sizeof arguments, "run x.npy w.npy y.npy %s%s", options, more);
+  char path[SCRATCH_PATH];
+  unlink(scratch_path(&l->scratch, "y.npy", path));
+  int names = scratch_count(&l->scratch) + 1; /* y.npy is all that may be new */
+  launch_done(l, AS_THEY_ARE, arguments, &result);
+  assert_int_equal(scratch_count(&l->scratch), names);
+  assert_int_equal(result.out_bytes, 0);
+  process_free(&result);
+  make_expected(l, layer, files, &expected);
+  launch_array(l, "y.npy", &got);
+  assert_same_array(arguments, &got, &expected);
+  npy_free(&expected);
+  npy_free(&got);
+}
+
+/* clang-format off */
+static const struct layer layers[] = {
+    /* N in out groups  input      kernel     stride     padding    out. padding dilation  bias */
+    {1,  1, 1,  1,     {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, {0, 0, 0}, {0, 0, 0},   {1, 1, 1}, 0},
+    {2,  3, 5,  1,     {3, 4, 6}, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {0, 0, 0},   {1, 1, 1}, 1},
+    {1,  4, 8,  1,     {3, 4, 9}, {2, 2, 2}, {2, 2, 2}, {0, 0, 0}, {0, 0, 0},   {1, 1, 1}, 1},
+    {1,  4, 6,  2,     {3, 2, 5}, {4, 3, 2}, {2, 3, 1}, {1, 0, 1}, {1, 2, 0},   {1, 1, 2}, 1},
+    {2,  3, 2,  1,     {3, 3, 3}, {3, 3, 3}, {2, 2, 2}, {2, 2, 2}, {1, 0, 1},   {2, 2, 2}, 0},
+};
+/* clang-format on */
+enum { NUM_LAYERS = sizeof layers / sizeof *layers };
+static const struct files plain = {NPY_F32, NPY_F32, NPY_F32, 4, 5};
+
+#define NEEDS_DEVICE(launch) \
+  if (!(launch)->has_device) skip()
+
+static void results_are_exact_with_every_algorithm(void **state) {
+  NEEDS_DEVICE((struct launch *)*state);
+  for (int i = 0; i < NUM_LAYERS; i++) check_layer(*state, &layers[i], &plain, "");
+  const char *name;
+  for (size_t i = 0; (name = tconv3d_algorithm_name(i)) != NULL; i++) {
+    char more[64];
+    snprintf(more, sizeof more, " --algo %s", name);
+    check_layer(*state, &layers[2], &plain, more);
+  }
+}
+
+static void an_input_without_a_batch_axis_gives_such_a_result(void **state) {
+  static const struct files files = {NPY_F32, NPY_F32, NPY_F32, 4, 4};
+  NEEDS_DEVICE((struct launch *)*state);
+  check_layer(*state, &layers[2], &files, "");
+}
+
+static void an_empty_batch_gives_an_empty_file(void **state) {
+  struct layer layer = layers[1];
+  NEEDS_DEVICE((struct launch *)*state);
+  layer.batch = 0;
+  check_layer(*state, &layer, &plain, "");
+}
+
+static void float16_results_are_rounded_once_and_types_may_be_mixed(void **state) {
+  static const struct files mixes[] = {
+      {NPY_F16, NPY_F32, NPY_F32, 60, 5},
+      {NPY_F16, NPY_F16, NPY_F16, 60, 5},
+      {NPY_F32, NPY_F16, NPY_F16, 60, 5},
+      {NPY_F32, NPY_F16, NPY_F32, 60, 4},
+  };
+  NEEDS_DEVICE((struct launch *)*state);
+  for (size_t i = 0; i < sizeof mixes / sizeof *mixes; i++) check_layer(*state, &layers[2], &mixes[i], "");
+}
+
+/* x = 1, 2 and w = 1, 10, 100 with stride 2: y = 1, 10, 100 + 2, 20, 200; worked out by hand. */
+static void a_result_known_by_heart_comes_out(void **state) {
+  static const int64_t x_shape[] = {1, 1, 1, 1, 2}, w_shape[] = {1, 1, 1, 1, 3};
+  static const float x_values[] = {1, 2}, w_values[] = {1, 10, 100}, y_values[] = {1, 10, 102, 20, 200};
+  const struct launch *l = *state;
+  char path[SCRATCH_PATH];
+  struct npy x = {NPY_F32, 5, {0}, 2, (void *)(uintptr_t)x_values}, w = {NPY_F32, 5, {0}, 3, (void *)(uintptr_t)w_values}, y;
+  struct fault fault = {0};
+  struct process_result result;
+  NEEDS_DEVICE(l);
+  memcpy(x.shape, x_shape, sizeof x_shape);
+  memcpy(w.shape, w_shape, sizeof w_shape);
+  assert_true(npy_write(scratch_path(&l->scratch, "x.npy", path), &x, &fault));
+  assert_true(npy_write(scratch_path(&l->scratch, "w.npy", path), &w, &fault));
+  launch_done(l, AS_THEY_ARE, "run x.npy w.npy y.npy --stride 1,1,2", &result);
+  process_free(&result);
+  launch_array(l, "y.npy", &y);
+  assert_int_equal(y.count, 5);
+  assert_memory_equal(y.data, y_values, sizeof y_values);
+  npy_free(&y);
+}
+
+static void an_output_size_chooses_the_output_padding(void **state) {
+  const struct launch *l = *state;
+  struct npy y;
+  struct process_result result;
+  static const int64_t sizes[2][3] = {{5, 7, 9}, {6, 8, 10}};
+  NEEDS_DEVICE(l);
+  static const struct layer layer = {1, 2, 3, 1, {3, 4, 5}, {3, 3, 3}, {2, 2, 2}, {1, 1, 1}, {0, 0, 0}, {1, 1, 1}, 0};
+  write_files(l, &layer, &plain);
+  for (int i = 0; i < 2; i++) {
+    char arguments[128];
+    snprintf(arguments, sizeof arguments,
+             "run x.npy w.npy y.npy --stride 2 --padding 1 --output-size %" PRId64 ",%" PRId64 ",%" PRId64, sizes[i][0],
+             sizes[i][1], sizes[i][2]);
+    launch_done(l, AS_THEY_ARE, arguments, &result);
+    process_free(&result);
+    launch_array(l, "y.npy", &y);
+    assert_memory_equal(y.shape + 2, sizes[i], sizeof sizes[i]);
+    npy_free(&y);
+  }
+}
+
+static void the_result_may_replace_an_input(void **state) {
+  const struct launch *l = *state;
+  struct npy expected, got;
+  struct process_result result;
+  NEEDS_DEVICE(l);
+  static const struct layer layer = {1, 2, 3, 1, {2, 2, 3}, {2, 2, 2}, {1, 1, 1}, {0, 0, 0}, {0, 0, 0}, {1, 1, 1}, 0};
+  write_files(l, &layer, &plain);
+  make_expected(l, &layer, &plain, &expected);
+  launch_done(l, AS_THEY_ARE, "run x.npy w.npy x.npy", &result);
+  process_free(&result);
+  launch_array(l, "x.npy", &got);
+  assert_same_array("x.npy", &got, &expected);
+  npy_free(&expected);
+  npy_free(&got);
+}
+
+static void the_result_can_go_to_stdout(void **state) {
+  const struct launch *l = *state;
+  struct process_result result;
+  NEEDS_DEVICE(l);
+  static const struct layer layer = {1, 1, 1, 1, {2, 2, 2}, {1, 1, 1}, {1, 1, 1}, {0, 0, 0}, {0, 0, 0}, {1, 1, 1}, 0};
+  write_files(l, &layer, &plain);
+  launch_done(l, AS_THEY_ARE, "run x.npy w.npy /dev/stdout", &result);
+  assert_int_equal(result.out_bytes, 128 + 8 * sizeof(float));
+  assert_memory_equal(result.out, "\x93NUMPY", 6);
+  process_free(&result);
+}
+
+static void failures_on_a_device_leave_nothing_behind(void **state) {
+  const struct launch *l = *state;
+  NEEDS_DEVICE(l);
+  write_files(l, &layers[2], &plain);
+  char path[SCRATCH_PATH];
+  unlink(scratch_path(&l->scratch, "y.npy", path));
+  launch_refused(l, AS_THEY_ARE, "run x.npy w.npy y.npy --device nosuchdevice", 2, "--device|'nosuchdevice'");
+  launch_refused(l, AS_THEY_ARE, "run x.npy w.npy y.npy --device 99:0", 2, "--device|'99:0'");
+  launch_refused(l, AS_THEY_ARE, "run x.npy w.npy y.npy --device 0:99", 2, "--device|'0:99'");
+  launch_refused(l, AS_THEY_ARE, "run x.npy w.npy y.npy --stride 20000", 1, "bytes");
+  if (!access("/dev/full", W_OK)) launch_refused(l, AS_THEY_ARE, "run x.npy w.npy /dev/full", 1, "/dev/full");
+}
+
+static void verbose_says_on_stderr_what_was_used(void **state) {
+  const struct launch *l = *state;
+  struct process_result result;
+  NEEDS_DEVICE(l);
+  write_files(l, &layers[2], &plain);
+  launch(l, AS_THEY_ARE, "run x.npy w.npy y.npy --stride 2 --verbose", &result);
+  assert_int_equal(result.exit_code, 0);
+  assert_int_equal(result.out_bytes, 0);
+  static const char *const words[] = {"device ", "chosen", "workspace", "plan ", "weights ", "run "};
+  for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+    if (!strstr(result.err, words[i])) fail_msg("no '%s' in: %s", words[i], result.err);
+  process_free(&result);
+}
+
+static void explain_tells_shape_algorithm_and_memory(void **state) {
+  static const struct {
+    const char *arguments, *words[4];
+  } rows[] = {
+      {"explain --input 2,4,5,6,7 --channels 8 --kernel 3 --stride 2",
+       {"(2, 8, 11, 13, 15)", "chosen", "workspace", "packed weights"}},
+      {"explain --input 4,5,6,7 --channels 8 --kernel 3,1,1 --no-bias", {"(8, 7, 6, 7)", "chosen", "algorithm", "device"}},
+      {"explain --input 0,4,5,6,7 --channels 8 --kernel 1", {"(0, 8, 5, 6, 7)", "", "", ""}},
+      {"explain --input 4,5,6,7 --channels 8 --kernel 3 --stride 2 --output-size 12,13,16", {"(8, 12, 13, 16)", "", "", ""}},
+      {"explain --input 4,5,6,7 --channels 8 --kernel 3 --algo direct", {"algorithm        direct", "", "", ""}},
+  };
+  NEEDS_DEVICE((struct launch *)*state);
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    struct process_result result;
+    launch_done(*state, AS_THEY_ARE, rows[i].arguments, &result);
+    for (int w = 0; w < 4; w++)
+      if (!strstr(result.out, rows[i].words[w]))
+        fail_msg("tconv3d %s: no '%s' in: %s", rows[i].arguments, rows[i].words[w], result.out);
+    process_free(&result);
+  }
+}
+
+static void the_doctor_finds_a_healthy_machine_healthy(void **state) {
+  struct process_result result;
+  NEEDS_DEVICE((struct launch *)*state);
+  launch_done(*state, AS_THEY_ARE, "doctor", &result);
+  static const char *const words[] = {"tconv3d 0.1.0", "OpenCL loader", "0:0", "layers exact", "program cache"};
+  for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+    if (!strstr(result.out, words[i])) fail_msg("no '%s' in: %s", words[i], result.out);
+  assert_null(strchr(result.out, '\033')); /* no colour where no person reads */
+  process_free(&result);
+}
+
+static struct launch the_launch;
+
+static int give_launch(void **state) {
+  *state = &the_launch;
+  return 0;
+}
+
+int main(int argc, char **argv) {
+  static const struct CMUnitTest tests[] = {
+      cmocka_unit_test(results_are_exact_with_every_algorithm),
+      cmocka_unit_test(an_input_without_a_batch_axis_gives_such_a_result),
+      cmocka_unit_test(an_empty_batch_gives_an_empty_file),
+      cmocka_unit_test(float16_results_are_rounded_once_and_types_may_be_mixed),
+      cmocka_unit_test(a_result_known_by_heart_comes_out),
+      cmocka_unit_test(an_output_size_chooses_the_output_padding),
+      cmocka_unit_test(the_result_may_replace_an_input),
+      cmocka_unit_test(the_result_can_go_to_stdout),
+      cmocka_unit_test(failures_on_a_device_leave_nothing_behind),
+      cmocka_unit_test(verbose_says_on_stderr_what_was_used),
+      cmocka_unit_test(explain_tells_shape_algorithm_and_memory),
+      cmocka_unit_test(the_doctor_finds_a_healthy_machine_healthy),
+  };
+  if (!launch_open(&the_launch, argc, argv)) return 1;
+  int failed = cmocka_run_group_tests(tests, give_launch, NULL);
+  launch_close(&the_launch);
+  return failed;
+}

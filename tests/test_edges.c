@@ -1,0 +1,73 @@
+/* Every algorithm against the plain definition where blocks and vectors end: rows around the vector widths, channels around the
+ * block sizes, and parameters far past what a layer has. */
+#include "support/trial.h"
+
+static const uint64_t default_seed = 20240608;
+
+static int set_up(void **state) {
+  static struct rig rig;
+  rig_open(&rig);
+  *state = &rig;
+  return 0;
+}
+
+static int tear_down(void **state) {
+  rig_close(*state);
+  return 0;
+}
+
+/* A layer whose sizes the tests below vary. */
+static tconv3d_desc layer_of(int64_t in_channels, int64_t out_channels, int64_t kernel, int64_t stride) {
+  tconv3d_desc desc = TCONV3D_DESC_INIT;
+  desc.in_channels = in_channels;
+  desc.out_channels = out_channels;
+  TCONV3D_ALL_AXES(desc.input_size, 3);
+  TCONV3D_ALL_AXES(desc.kernel_size, kernel);
+  TCONV3D_ALL_AXES(desc.stride, stride);
+  TCONV3D_ALL_AXES(desc.padding, kernel / 2);
+  return desc;
+}
+
+static void rows_around_the_vector_widths_are_right(void **state) {
+  static const int64_t widths[] = {1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 47, 48, 49};
+  for (int64_t stride = 1; stride <= 3; ++stride)
+    for (size_t i = 0; i < sizeof widths / sizeof *widths; ++i)
+      for (int64_t extra = 0; extra < stride; ++extra) { /* width*stride - stride + 1 + extra outputs */
+        tconv3d_desc desc = layer_of(2, 3, 3, stride);
+        desc.input_size[0] = 1;
+        desc.input_size[2] = widths[i];
+        desc.output_padding[2] = extra;
+        trial_check_all(*state, &desc, default_seed + i);
+      }
+}
+
+static void channels_around_the_block_sizes_are_right(void **state) {
+  static const int64_t channels[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 13};
+  const size_t count = sizeof channels / sizeof *channels;
+  for (size_t i = 0; i < count; ++i) {
+    tconv3d_desc desc = layer_of(channels[i], channels[(i * 3 + 1) % count], 3, 2);
+    desc.input_size[2] = 9;
+    trial_check_all(*state, &desc, default_seed + i);
+  }
+}
+
+static void an_algorithm_that_refuses_says_why_and_direct_takes_all(void **state) {
+  /* Parameters far past what a layer has, one axis at a time. */
+  for (int axis = 0; axis < 3; ++axis)
+    for (int what = 0; what < 3; ++what) {
+      tconv3d_desc desc = layer_of(2, 2, 3, 2);
+      if (what == 0) desc.stride[axis] = 100;
+      if (what == 1) desc.kernel_size[axis] = 200;
+      if (what == 2) desc.dilation[axis] = 90, desc.padding[axis] = 80;
+      trial_check_all(*state, &desc, default_seed);
+    }
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(rows_around_the_vector_widths_are_right),
+      cmocka_unit_test(channels_around_the_block_sizes_are_right),
+      cmocka_unit_test(an_algorithm_that_refuses_says_why_and_direct_takes_all),
+  };
+  return cmocka_run_group_tests(tests, set_up, tear_down);
+}
