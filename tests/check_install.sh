@@ -23,12 +23,12 @@ LD_LIBRARY_PATH=$lib "$scratch/shared"
 
 mkdir -p "$scratch/user/subprojects"
 ln -s "$source" "$scratch/user/subprojects/tconv3d"
+cp demos/example.c "$scratch/user/user.c"
 cat >"$scratch/user/meson.build" <<'MESON'
 project('user', 'c')
-executable('user', 'subprojects/tconv3d/demos/example.c',
-  dependencies: dependency('tconv3d', fallback: 'tconv3d'))
+executable('user', 'user.c', dependencies: dependency('tconv3d'))
 MESON
-meson setup "$scratch/user/build" "$scratch/user" >"$scratch/log" 2>&1 || { cat "$scratch/log"; exit 1; }
+meson setup "$scratch/user/build" "$scratch/user" --force-fallback-for=tconv3d >"$scratch/log" 2>&1 || { cat "$scratch/log"; exit 1; }
 ninja -C "$scratch/user/build" >"$scratch/log" 2>&1 || { cat "$scratch/log"; exit 1; }
 "$scratch/user/build/user"
 

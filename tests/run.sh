@@ -24,7 +24,7 @@ build() { # build DIR OPTION...
 # The runtime's own leaks are not ours: tests/leaks.supp lists them.
 sanitized() {
   ASAN_OPTIONS=detect_leaks=1:abort_on_error=0 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
-    LSAN_OPTIONS=suppressions=$PWD/tests/leaks.supp:print_suppressions=0 meson test -C build-asan --print-errorlogs
+    LSAN_OPTIONS=suppressions=$PWD/tests/leaks.supp:print_suppressions=0 meson test -C build-asan --timeout-multiplier 4 --print-errorlogs
 }
 
 format() { git ls-files '*.c' '*.h' | xargs clang-format --dry-run -Werror; }

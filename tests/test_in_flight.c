@@ -5,7 +5,7 @@
 
 #include "support/scene.h"
 
-enum { THREADS = 8, CALLS = 6, GATED_CALLS = 24 };
+enum { THREADS = 8, CALLS = 6, GATED_CALLS = 24, SCENES = 3 };
 
 static int set_up(void **state) {
   static struct rig rig;
@@ -107,25 +107,27 @@ static void an_empty_batch_waits_for_its_wait_list_too(void **state) {
   scene_close(&scene);
 }
 
+/* The scenes differ in their values alone: calls that shared a workspace would meet each other's x. */
 static void many_calls_wait_together_with_workspaces_from_the_pool(void **state) {
   const struct rig *rig = *state;
-  struct scene scene;
-  scene_open(&scene, rig, 2);
+  struct scene scenes[SCENES];
+  for (uint64_t i = 0; i < SCENES; ++i) scene_open(&scenes[i], rig, 20 + i);
   cl_event gate = new_gate(rig), done[GATED_CALLS];
   cl_command_queue queue = rig_queue(rig);
   tconv3d_buffer y[GATED_CALLS];
   for (int i = 0; i < GATED_CALLS; ++i) {
-    y[i] = (tconv3d_buffer){scene_new_y(&scene), 0};
-    assert_ok(tconv3d_enqueue(scene.plan, scene.weights, queue, scene.x, y[i], NULL, 1, &gate, &done[i]));
+    const struct scene *scene = &scenes[i % SCENES];
+    y[i] = (tconv3d_buffer){scene_new_y(scene), 0};
+    assert_ok(tconv3d_enqueue(scene->plan, scene->weights, queue, scene->x, y[i], NULL, 1, &gate, &done[i]));
   }
   open_gate(gate);
   for (int i = 0; i < GATED_CALLS; ++i) {
     wait_and_release(done[i]);
-    assert_true(scene_right(&scene, rig->queue, y[i].mem));
+    assert_true(scene_right(&scenes[i % SCENES], rig->queue, y[i].mem));
     assert_cl(clReleaseMemObject(y[i].mem));
   }
   assert_cl(clReleaseCommandQueue(queue));
-  scene_close(&scene);
+  for (int i = 0; i < SCENES; ++i) scene_close(&scenes[i]);
 }
 
 static void calls_wait_for_weights_that_are_still_gated(void **state) {
@@ -255,10 +257,11 @@ static void *work(void *arg) {
   return NULL;
 }
 
-/* All threads at once on one plan and its weights; each on its own queue, or all on one. */
-static void run_threads(const struct scene *scene, cl_command_queue shared, bool own_workspace) {
+/* All threads at once, every second one on the same plan and weights; each on its own queue, or all on one. */
+static void run_threads(const struct scene scenes[2], cl_command_queue shared, bool own_workspace) {
   struct worker workers[THREADS] = {0};
   for (int t = 0; t < THREADS; ++t) {
+    const struct scene *scene = &scenes[t % 2];
     struct worker *worker = &workers[t];
     *worker = (struct worker){.scene = scene, .own_workspace = own_workspace};
     worker->queue = shared ? shared : rig_queue(scene->rig);
@@ -279,15 +282,15 @@ static void run_threads(const struct scene *scene, cl_command_queue shared, bool
   }
 }
 
-static void eight_threads_share_a_plan_on_queues_of_their_own_and_on_one(void **state) {
+static void eight_threads_share_plans_on_queues_of_their_own_and_on_one(void **state) {
   const struct rig *rig = *state;
-  struct scene scene;
-  scene_open(&scene, rig, 7);
+  struct scene scenes[2];
+  for (uint64_t i = 0; i < 2; ++i) scene_open(&scenes[i], rig, 30 + i);
   for (int own_workspace = 0; own_workspace < 2; ++own_workspace) {
-    run_threads(&scene, NULL, own_workspace);
-    run_threads(&scene, rig->queue, own_workspace);
+    run_threads(scenes, NULL, own_workspace);
+    run_threads(scenes, rig->queue, own_workspace);
   }
-  scene_close(&scene);
+  for (int i = 0; i < 2; ++i) scene_close(&scenes[i]);
 }
 
 /* Plans, weights and runs made at once in one context, of a few layers that the threads have in common. */
@@ -337,7 +340,7 @@ int main(void) {
       cmocka_unit_test(handles_may_go_while_their_calls_are_in_flight),
       cmocka_unit_test(a_failed_event_of_the_wait_list_fails_the_call_and_frees_all),
       cmocka_unit_test(buffers_are_let_go_when_their_calls_end),
-      cmocka_unit_test(eight_threads_share_a_plan_on_queues_of_their_own_and_on_one),
+      cmocka_unit_test(eight_threads_share_plans_on_queues_of_their_own_and_on_one),
       cmocka_unit_test(eight_threads_make_plans_in_one_context),
   };
   return cmocka_run_group_tests(tests, set_up, tear_down);

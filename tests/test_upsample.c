@@ -34,7 +34,7 @@ static struct volume make_volume(enum volume_type type, const int64_t size[3], i
                                        .datatype = volume_type_code(type),
                                        .pixdim = {1, 1, 1, 1, 1}};
   struct volume volume;
-  struct fault fault;
+  struct fault fault = {0};
   if (!volume_make(&volume, &header, &fault)) fail_msg("%s", fault.text);
   return volume;
 }
@@ -43,7 +43,7 @@ static struct volume make_volume(enum volume_type type, const int64_t size[3], i
 static float *refine(const struct volume *volume, enum interpolation kind, const int64_t factor[3], int64_t planes) {
   const int64_t block[3] = {planes, volume->size[1], volume->size[2]};
   struct interpolator interpolator;
-  struct fault fault;
+  struct fault fault = {0};
   int64_t shape[5];
   if (!interpolator_make(&interpolator, kind, factor, block, &fault)) fail_msg("%s", fault.text);
   assert_int_equal(tconv3d_output_shape(&interpolator.desc, shape), TCONV3D_OK);
@@ -178,7 +178,7 @@ static void world_coordinates_stay_where_they_were(void **state) {
                                      .descrip = "kept"};
   for (int f = 0; f < FACTORS; ++f) {
     struct volume_header to;
-    struct fault fault;
+    struct fault fault = {0};
     assert_true(interpolate_header(&from, factors[f], &to, &fault));
     for (int corner = 0; corner < 9; ++corner) /* the eight outer corners of the volume and its centre */
       for (int sform = 0; sform < 2; ++sform) {
@@ -210,7 +210,7 @@ static void slice_timing_survives_where_slices_do(void **state) {
                                      .slice_duration = 0.1};
   static const int64_t in_plane[3] = {1, 2, 2}, through_plane[3] = {2, 1, 1};
   struct volume_header to;
-  struct fault fault;
+  struct fault fault = {0};
   assert_true(interpolate_header(&from, in_plane, &to, &fault));
   assert_true(to.slice_code == 1 && to.slice_end == 3 && to.slice_duration == 0.1 && to.dim_info == 3 << 4);
   assert_true(interpolate_header(&from, through_plane, &to, &fault));
@@ -224,7 +224,7 @@ static void slice_timing_survives_where_slices_do(void **state) {
 
 static void save(const struct volume *volume, const char *name) {
   char path[SCRATCH_PATH];
-  struct fault fault;
+  struct fault fault = {0};
   if (!volume_save(volume, scratch_path(&upsampler.scratch, name, path), &fault)) fail_msg("%s", fault.text);
 }
 
@@ -232,7 +232,7 @@ static struct volume run_upsample(const char *arguments, const char *out) {
   char path[SCRATCH_PATH];
   struct process_result result;
   struct volume volume;
-  struct fault fault;
+  struct fault fault = {0};
   launch_done(&upsampler, AS_THEY_ARE, arguments, &result);
   assert_int_equal(result.out_bytes, 0);
   process_free(&result);

@@ -146,7 +146,7 @@ static void every_type_order_version_and_compression_is_read(void **state) {
     for (int type = 0; type < VOLUME_TYPE_COUNT; ++type) {
       const struct image image = make_image(1 + variant % 2, variant / 2 % 2, (enum volume_type)type);
       struct volume volume;
-      struct fault fault;
+      struct fault fault = {0};
       float values[VOXELS];
       if (!read_image(&image, variant / 4, &volume, &fault)) fail_msg("%s", fault.text);
       assert_true(volume.size[0] == 2 && volume.size[1] == 3 && volume.size[2] == 4 && volume.count == 1);
@@ -182,7 +182,7 @@ static void a_saved_volume_is_read_back_the_same(void **state) {
                                      .intent_name = "intent"};
       const char *path = variant / 2 ? path_gzip : path_plain;
       struct volume made, read;
-      struct fault fault;
+      struct fault fault = {0};
       float values[120];
       for (int i = 0; i < 120; ++i) values[i] = (float)(i % 7);
       assert_true(volume_make(&made, &header, &fault));
@@ -201,7 +201,7 @@ static void a_side_past_32767_makes_version_2(void **state) {
   (void)state;
   struct volume_header header = {.version = 1, .dim = {3, 40000, 1, 1}, .datatype = 2};
   struct volume volume;
-  struct fault fault;
+  struct fault fault = {0};
   assert_true(volume_make(&volume, &header, &fault));
   assert_true(volume_save(&volume, path_gzip, &fault));
   volume_free(&volume);
@@ -219,7 +219,7 @@ static void stored_values_are_rounded_to_nearest_and_clamped(void **state) {
   for (int type = 0; type < VOLUME_F32; ++type) {
     const struct volume_header header = {.version = 1, .dim = {1, 8}, .datatype = volume_type_code((enum volume_type)type)};
     struct volume volume;
-    struct fault fault;
+    struct fault fault = {0};
     float got[8];
     struct volume_header whole = header;
     for (int i = 2; i < 8; ++i) whole.dim[i] = 1;
@@ -243,7 +243,7 @@ static void scaling_is_used_where_it_is_sensible(void **state) {
     for (int version = 1; version <= 2; ++version) {
       struct image image = make_image(version, false, VOLUME_U8);
       struct volume volume;
-      struct fault fault;
+      struct fault fault = {0};
       double slope, inter;
       put_real(&image, SLOPE.offset[version - 1], SLOPE.size[version - 1], cases[i].slope);
       put_real(&image, INTER.offset[version - 1], INTER.size[version - 1], cases[i].inter);
@@ -258,7 +258,7 @@ static void header_extensions_are_skipped(void **state) {
   (void)state;
   struct image image = make_image(1, false, VOLUME_U8);
   struct volume volume;
-  struct fault fault;
+  struct fault fault = {0};
   memmove(image.bytes + 384, image.bytes + 352, VOXELS);
   set_offset(&image, 384);
   image.size += 32;

@@ -135,7 +135,7 @@ static bool extract_brain(const struct brain_options *options, struct results *r
 int main(int argc, char **argv) {
   struct brain_options options = {.data = DEMO_DATA_DIR, .out = "."};
   struct results results = {.mask = {.stream = NULL}};
-  struct fault fault;
+  struct fault fault = {0};
   const bool done = command_parse(&brain_argp, argc, argv, &options, &fault) && open_results(options.out, &results, &fault) &&
                     extract_brain(&options, &results, &fault);
   output_abandon(&results.mask);

@@ -261,7 +261,7 @@ static bool bench_on_device(const struct bench_options *options, const struct sh
 
 int cmd_bench(int argc, char **argv) {
   struct bench_options options = {.seconds = 0.5};
-  struct fault fault;
+  struct fault fault = {0};
   struct shapes shapes;
   if (!command_parse(&bench_argp, argc, argv, &options, &fault) || !shapes_read(options.shapes, &shapes, &fault))
     return command_error(&fault);

@@ -213,7 +213,7 @@ static bool write_outputs(const struct upsample_options *options, const struct v
 
 int cmd_upsample(int argc, char **argv) {
   struct upsample_options options = {.factor = {2, 2, 2}, .kernel = INTERPOLATE_LINEAR};
-  struct fault fault;
+  struct fault fault = {0};
   struct volume in = {.data = NULL}, out = {.data = NULL};
   struct volume_header header;
   struct output nifti = {.stream = NULL}, png = {.stream = NULL};

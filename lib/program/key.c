@@ -41,7 +41,7 @@ static int by_text(const void *a, const void *b) {
 }
 
 static void append_environment(t3_text *key) {
-  const char *found[64]; /* more than all such variables that exist */
+  const char *found[64] = {NULL}; /* more than all such variables that exist */
   size_t count = 0;
   for (char **variable = environ; variable && *variable && count < sizeof found / sizeof *found; ++variable)
     if (steers_compiler(*variable)) found[count++] = *variable;
