@@ -21,12 +21,6 @@ build() { # build DIR OPTION...
   ninja -C "$dir"
 }
 
-# The runtime's own leaks are not ours: tests/leaks.supp lists them.
-sanitized() {
-  ASAN_OPTIONS=detect_leaks=1:abort_on_error=0 UBSAN_OPTIONS=halt_on_error=1:print_stacktrace=1 \
-    LSAN_OPTIONS=suppressions=$PWD/tests/leaks.supp:print_suppressions=0 meson test -C build-asan --timeout-multiplier 4 --print-errorlogs
-}
-
 format() { git ls-files '*.c' '*.h' | xargs clang-format --dry-run -Werror; }
 
 static_analysis() {
@@ -38,7 +32,7 @@ step "build" build build -Dtests=enabled -Ddemos=enabled
 step "tests" meson test -C build --print-errorlogs
 step "install and use" tests/check_install.sh build
 step "build with sanitizers" build build-asan -Dtests=enabled -Ddemos=enabled -Db_sanitize=address,undefined -Db_lundef=false
-step "tests with sanitizers" sanitized
+step "tests with sanitizers" python3 tests/sanitized.py build-asan
 CC=clang step "build with clang" build build-clang -Dtests=enabled -Ddemos=enabled
 step "format" format
 step "cppcheck" static_analysis

@@ -35,7 +35,8 @@ typedef struct tconv3d_device_info {
   unsigned platform_index, device_index; /* as in the selector "PLATFORM:DEVICE" */
   cl_device_type type;
   unsigned compute_units;
-  unsigned vector_width; /* native float vector width, in elements; at least 1 */
+  unsigned vector_width;  /* native float vector width, in elements; at least 1 */
+  size_t work_group_size; /* most work-items in a work-group */
   uint64_t memory_bytes, max_buffer_bytes, local_bytes, cache_bytes;
   char platform_name[96], platform_version[128], name[128], version[128], driver[96];
   int usable;         /* 1: a context can be made on it */

@@ -15,16 +15,23 @@ static double cost(const t3_problem *problem) {
   return t3_layer_flops(layer) / 2 / (t3_device_rate(&problem->device) * efficiency) + 20e-6;
 }
 
+/* Work-items a group: a GPU wants whole wavefronts, a CPU only wants few groups. */
+static size_t local_size(const tconv3d_device_info *device) {
+  size_t wanted = device->type & CL_DEVICE_TYPE_GPU ? 64 : 16;
+  return device->work_group_size < wanted ? (size_t)t3_max((int64_t)device->work_group_size, 1) : wanted;
+}
+
 static tconv3d_status recipe(const t3_problem *problem, t3_recipe *recipe) {
   const t3_layer *layer = &problem->layer;
   const t3_axis *d = &layer->axis[T3_D], *h = &layer->axis[T3_H], *w = &layer->axis[T3_W];
   t3_define_layer(&recipe->defines, layer);
   recipe->deterministic = true;
+  size_t local = local_size(&problem->device);
   int64_t packed = layer->w_count + layer->out_channels;
   recipe->packed_bytes = packed * (int64_t)sizeof(float);
-  recipe->pack = (t3_launch){.kernel = "direct_pack", .local = 16, .items = packed};
+  recipe->pack = (t3_launch){.kernel = "direct_pack", .local = local, .items = packed};
   T3_ARGS(&recipe->pack, {T3_WEIGHT, 0}, {T3_BIAS, 0}, {T3_PACKED, 0}, {T3_NUMBER, layer->has_bias});
-  recipe->run[0] = (t3_launch){.kernel = "direct", .local = 16, .items = layer->y_count};
+  recipe->run[0] = (t3_launch){.kernel = "direct", .local = local, .items = layer->y_count};
   T3_ARGS(&recipe->run[0], {T3_X, 0}, {T3_PACKED, 0}, {T3_Y, 0}, {T3_NUMBER, d->in}, {T3_NUMBER, h->in}, {T3_NUMBER, w->in},
           {T3_NUMBER, d->out}, {T3_NUMBER, h->out}, {T3_NUMBER, w->out});
   recipe->num_run = 1;

@@ -58,6 +58,7 @@ void t3_device_read(cl_device_id device, tconv3d_device_info *info) {
   info->compute_units = (unsigned)device_number(device, CL_DEVICE_MAX_COMPUTE_UNITS, sizeof(cl_uint));
   info->vector_width = (unsigned)device_number(device, CL_DEVICE_NATIVE_VECTOR_WIDTH_FLOAT, sizeof(cl_uint));
   if (!info->vector_width) info->vector_width = 1;
+  info->work_group_size = device_number(device, CL_DEVICE_MAX_WORK_GROUP_SIZE, sizeof(size_t));
   info->memory_bytes = device_number(device, CL_DEVICE_GLOBAL_MEM_SIZE, sizeof(cl_ulong));
   info->max_buffer_bytes = device_number(device, CL_DEVICE_MAX_MEM_ALLOC_SIZE, sizeof(cl_ulong));
   info->local_bytes = device_number(device, CL_DEVICE_LOCAL_MEM_SIZE, sizeof(cl_ulong));
