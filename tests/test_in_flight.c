@@ -201,7 +201,6 @@ static void a_failed_event_of_the_wait_list_fails_the_call_and_frees_all(void **
   assert_cl(clSetUserEventStatus(gate, -5));
   assert_cl(clReleaseEvent(gate));
   assert_int_not_equal(clWaitForEvents(1, &done), CL_SUCCESS);
-  assert_true(event_status(done) < 0);
   assert_cl(clReleaseEvent(done));
   assert_true(scene_untouched(&scene, rig->queue, scene.y.mem));
   assert_mem_count(scene.x.mem, x_before);

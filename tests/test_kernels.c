@@ -91,6 +91,7 @@ static void check_spoiled(struct trial *trial, struct guarded *guarded, float *h
   host[at] = value;
   size_t offset = guarded->offset + at * sizeof value;
   assert_cl(clEnqueueWriteBuffer(trial->rig->queue, guarded->mem, CL_TRUE, offset, sizeof value, &value, 0, NULL, NULL));
+  assert_cl(clFinish(trial->rig->queue)); /* a blocking write lets the host go on, not an out-of-order queue */
   if (guarded == &trial->b) {
     tconv3d_buffer b = guard_buffer(&trial->b);
     trial_ok(trial, tconv3d_weights_update(trial->weights, trial->rig->queue, guard_buffer(&trial->w), &b, 0, NULL, NULL));
@@ -107,6 +108,7 @@ static void check_spoiled(struct trial *trial, struct guarded *guarded, float *h
   trial_needs(trial, spoiled > 0 && spoiled < trial->host.y_count, "the value reached all or no outputs");
   host[at] = kept;
   assert_cl(clEnqueueWriteBuffer(trial->rig->queue, guarded->mem, CL_TRUE, offset, sizeof kept, &kept, 0, NULL, NULL));
+  assert_cl(clFinish(trial->rig->queue));
   memcpy(trial->host.y, clean, bytes);
   free(clean);
 }
@@ -157,6 +159,7 @@ static void check_overflow(const struct rig *rig, const char *algorithm, const t
   if (!trial_make(&trial, rig, algorithm, desc, seed, VALUES_HUGE)) return;
   for (size_t i = 0; i < trial.host.x_count; ++i) trial.host.x[i] = i % 2 ? FLT_MAX : 1.0f;
   assert_cl(clEnqueueWriteBuffer(rig->queue, trial.x.mem, CL_TRUE, trial.x.offset, trial.x.bytes, trial.host.x, 0, NULL, NULL));
+  assert_cl(clFinish(rig->queue));
   trial_run(&trial);
   trial_judge(&trial, false);
   trial_free(&trial);

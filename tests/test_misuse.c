@@ -408,6 +408,7 @@ static void x_and_y_side_by_side_in_one_buffer_are_right(void **state) {
     cl_event done;
     cl_command_queue queue = scene->rig->queue;
     assert_cl(clEnqueueWriteBuffer(queue, mem, CL_TRUE, at_x.offset, x_bytes, scene->host.x, 0, NULL, NULL));
+    assert_cl(clFinish(queue)); /* a blocking write lets the host go on, not an out-of-order queue */
     assert_ok(tconv3d_enqueue(scene->plan, scene->weights, queue, at_x, at_y, NULL, 0, NULL, &done));
     assert_cl(clEnqueueReadBuffer(queue, mem, CL_TRUE, at_y.offset, y_bytes, y, 1, &done, NULL));
     if (!judge_within(&scene->judge, y, why, sizeof why)) fail_msg("%s", why);
