@@ -3,8 +3,12 @@
 #define T3_PASTE_(a, b) a##b
 #define T3_PASTE(a, b) T3_PASTE_(a, b)
 
-/* The explicit vector of VECTOR floats, where a program defines VECTOR. vloadN and vstoreN need no alignment, but PoCL 3.1 builds
- * them from single elements, which its compiler then joins badly; a type of lower alignment says the same in one instruction. */
+/* A kernel whose work-items are work-groups of their own: a CPU core takes one at a time. */
+#define T3_SINGLE __attribute__((reqd_work_group_size(1, 1, 1))) __kernel
+
+/* The explicit vector of VECTOR floats, where a program defines VECTOR. vloadN and vstoreN need no alignment, but PoCL 3.1
+ * builds them from single elements, which its compiler then joins badly; a type of lower alignment says the same in one
+ * instruction. */
 #ifdef VECTOR
 #define VEC T3_PASTE(float, VECTOR)
 #ifdef __clang__

@@ -1,18 +1,18 @@
 /* direct.cl: gather. One work-item computes one output element from the definition:
- *   y[n][m][o] = b[m] + sum over c of the group, and k with (o + padding - k*dilation) divisible by stride and the quotient i in
- *   range, of x[n][c][i] * w[c][m][k].
- * Any layer, any size: 64-bit indexes, no workspace. Every tap is looked at and most are skipped when strided.
- * packed: w as given, then b (zeros when absent).
- * Required: GROUPS GROUP_IN GROUP_OUT, KERNEL_ STRIDE_ PADDING_ DILATION_ each for D H W. */
+ *   y[n][m][o] = b[m] + sum over c of the group, and k with (o + padding - k*dilation) divisible by stride and the quotient i
+ * in range, of x[n][c][i] * w[c][m][k]. Any layer, any size: 64-bit indexes, no workspace. Every tap is looked at and most are
+ * skipped when strided. packed: w as given, then b (zeros when absent). Required: GROUPS GROUP_IN GROUP_OUT, KERNEL_ STRIDE_
+ * PADDING_ DILATION_ each for D H W. */
 #include "common.cl"
 
 #if !defined(GROUPS) || !defined(GROUP_IN) || !defined(GROUP_OUT)
 #error "GROUPS, GROUP_IN and GROUP_OUT are required"
 #endif
-#if !defined(KERNEL_D) || !defined(KERNEL_H) || !defined(KERNEL_W) || !defined(STRIDE_D) || !defined(STRIDE_H) || !defined(STRIDE_W)
+#if !defined(KERNEL_D) || !defined(KERNEL_H) || !defined(KERNEL_W) || !defined(STRIDE_D) || !defined(STRIDE_H) || \
+    !defined(STRIDE_W)
 #error "KERNEL_ and STRIDE_ D, H and W are required"
 #endif
-#if !defined(PADDING_D) || !defined(PADDING_H) || !defined(PADDING_W) || !defined(DILATION_D) || !defined(DILATION_H) ||             \
+#if !defined(PADDING_D) || !defined(PADDING_H) || !defined(PADDING_W) || !defined(DILATION_D) || !defined(DILATION_H) || \
     !defined(DILATION_W)
 #error "PADDING_ and DILATION_ D, H and W are required"
 #endif
@@ -29,10 +29,10 @@ __kernel void direct_pack(ulong items, __global const float *w, ulong w_start, _
 }
 
 /* The input position that tap k meets at output position o, or -1. */
-#define MEETS(o, k, stride, padding, dilation, in)                                                                                   \
-  (((o) + padding - (k) * (long)dilation) % stride != 0 || (o) + padding < (k) * (long)dilation ||                                   \
-           ((o) + padding - (k) * (long)dilation) / stride >= in                                                                     \
-       ? -1                                                                                                                          \
+#define MEETS(o, k, stride, padding, dilation, in)                                                 \
+  (((o) + padding - (k) * (long)dilation) % stride != 0 || (o) + padding < (k) * (long)dilation || \
+           ((o) + padding - (k) * (long)dilation) / stride >= in                                   \
+       ? -1                                                                                        \
        : ((o) + padding - (k) * (long)dilation) / stride)
 
 __kernel void direct(ulong items, __global const float *x, ulong x_start, __global const float *packed, ulong packed_start,
@@ -59,7 +59,7 @@ __kernel void direct(ulong items, __global const float *x, ulong x_start, __glob
   /* Four sums at once: one would wait for its own result at every step. */
   float sum = bias;
   float4 partial = 0.0f;
-#define TAP(c) tap[(c) * GROUP_OUT * TAPS]
+#define TAP(c) tap[(c)*GROUP_OUT * TAPS]
   for (long kd = 0; kd < KERNEL_D; ++kd) {
     const long id = MEETS(od, kd, STRIDE_D, PADDING_D, DILATION_D, in_d);
     if (id < 0) continue;
@@ -73,7 +73,8 @@ __kernel void direct(ulong items, __global const float *x, ulong x_start, __glob
         __global const float *tap = packed + (kd * KERNEL_H + kh) * KERNEL_W + kw;
         ulong c = 0;
         for (; c + 4 <= GROUP_IN; c += 4) {
-          const float4 value = (float4)(from[c * channel], from[(c + 1) * channel], from[(c + 2) * channel], from[(c + 3) * channel]);
+          const float4 value =
+              (float4)(from[c * channel], from[(c + 1) * channel], from[(c + 2) * channel], from[(c + 3) * channel]);
           partial = fma(value, (float4)(TAP(c), TAP(c + 1), TAP(c + 2), TAP(c + 3)), partial);
         }
         for (; c < GROUP_IN; ++c) sum = fma(from[c * channel], TAP(c), sum);

@@ -1,7 +1,7 @@
 /* probe.cl: what the device can do at best, for the roofline beside measured layers.
- * probe_fma: SUMS independent chains of multiply-adds on vectors in registers, rounds times; enough chains to hide the latency of
- * two pipelines on a CPU, few enough to stay in registers. probe_copy: a work-item copies chunk vectors.
- * Required: VECTOR, SUMS. */
+ * probe_fma: SUMS independent chains of multiply-adds on vectors in registers, rounds times; enough chains to hide the latency
+ * of two pipelines on a CPU, few enough to stay in registers. probe_copy: a work-item copies chunk vectors. Required: VECTOR,
+ * SUMS. */
 #include "common.cl"
 
 #if !defined(VECTOR) || !defined(SUMS)
@@ -26,8 +26,8 @@ __kernel void probe_fma(ulong items, __global float *out, ulong out_start, long 
   VSTORE(total, out + out_start + item * VECTOR);
 }
 
-__kernel void probe_copy(ulong items, __global const float *restrict x, ulong x_start, __global float *restrict y, ulong y_start,
-                         long chunk) {
+__kernel void probe_copy(ulong items, __global const float *restrict x, ulong x_start, __global float *restrict y,
+                         ulong y_start, long chunk) {
   ulong item = get_global_id(0);
   if (item >= items) return;
   x += x_start + item * chunk * VECTOR;

@@ -21,7 +21,12 @@ build() { # build DIR OPTION...
   ninja -C "$dir"
 }
 
-format() { git ls-files '*.c' '*.h' | xargs clang-format --dry-run -Werror; }
+format() {
+  local wrong=0
+  git ls-files '*.c' '*.h' | xargs clang-format --dry-run -Werror || wrong=1
+  for kernel in cl/*.cl; do clang-format --assume-filename=kernel.c <"$kernel" | diff -u "$kernel" - || wrong=1; done
+  return $wrong
+}
 
 static_analysis() {
   cppcheck --quiet --error-exitcode=1 --std=c11 --enable=warning,performance,portability --inline-suppr \

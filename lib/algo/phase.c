@@ -21,6 +21,7 @@ struct padded {
 enum {
   MAX_STRIDE_W = 16,  /* sums of all residues of W are kept at once: more would only spill registers */
   MAX_KERNEL_W = 128, /* taps along W are unrolled: this bounds the code's size */
+  MAX_TAPS_DH = 1024, /* kD*kH: a work-item keeps that many row offsets */
   MAX_RESIDUES = 64,  /* of D and H: the length of the tables in the program */
   MAX_UNROLLED = 512  /* multiply-adds in the innermost body */
 };
@@ -115,6 +116,8 @@ static bool applicable(const t3_problem *problem, char *why, size_t capacity) {
   const t3_axis *axis = problem->layer.axis;
   if (axis[T3_W].stride > MAX_STRIDE_W) return refuse(why, capacity, "stride of axis W", axis[T3_W].stride, MAX_STRIDE_W);
   if (axis[T3_W].kernel > MAX_KERNEL_W) return refuse(why, capacity, "kernel_size of axis W", axis[T3_W].kernel, MAX_KERNEL_W);
+  int64_t taps_dh = axis[T3_D].kernel * axis[T3_H].kernel;
+  if (taps_dh > MAX_TAPS_DH) return refuse(why, capacity, "kernel_size of D times that of H", taps_dh, MAX_TAPS_DH);
   for (int a = T3_D; a <= T3_H; ++a)
     if (problem->phases[a].residues > MAX_RESIDUES)
       return refuse(why, capacity, a == T3_D ? "stride of axis D" : "stride of axis H", axis[a].stride, MAX_RESIDUES);
