@@ -8,19 +8,9 @@
 
 enum { FIELDS = 11, MAX_LINE = 512 };
 
-static const char builtin[] = /* 3D-GAN's generator, nnU-Net, MONAI's UNet, PSMNet and plain cases */
-    "gan1 1 512 256 4 4 2 1 0 1 1\n"
-    "gan2 1 256 128 8 4 2 1 0 1 1\n"
-    "gan3 1 128 64 16 4 2 1 0 1 1\n"
-    "nnunet1 1 320 320 8 2 2 0 0 1 1\n"
-    "nnunet3 1 64 32 64 2 2 0 0 1 1\n"
-    "aniso 1 64 32 16,64,64 1,2,2 1,2,2 0 0 1 1\n"
-    "monai1 1 128 64 16 3 2 1 1 1 1\n"
-    "psm 1 64 64 12,32,64 3 2 1 1 1 1\n"
-    "s1k3 1 32 32 32 3 1 1 0 1 1\n"
-    "dil2s2 1 32 32 24 3 2 2 1 2 1\n"
-    "depthwise 1 64 64 32 4 2 1 0 1 64\n"
-    "group4 1 64 64 16 3 2 1 1 1 4\n";
+static const char builtin[] = /* demos/data/shapes.txt */
+#include "shapes.inc"
+    ;
 
 /* Splits at blanks up to a comment; how many fields, capacity + 1 when there are more. */
 static int split(char *line, char *fields[], int capacity) {

@@ -18,7 +18,7 @@ struct shapes {
   size_t count;
 };
 
-/* path NULL: the built-in list, layers of real networks. */
+/* path NULL: the built-in list, demos/data/shapes.txt. */
 bool shapes_read(const char *path, struct shapes *shapes, struct fault *fault);
 void shapes_free(struct shapes *shapes);
 
