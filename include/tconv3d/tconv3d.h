@@ -156,7 +156,7 @@ typedef struct tconv3d_roofline {
   double bytes_per_second; /* a large copy in device memory, bytes read plus bytes written */
 } tconv3d_roofline;
 
-/* Runs two small kernels of the library, the best of several runs each; blocks for about half a second. device: NULL for the
+/* Runs two small kernels of the library, the best of several runs each; blocks for about a second. device: NULL for the
  * context's first. */
 TCONV3D_API tconv3d_status tconv3d_measure_roofline(tconv3d_context *context, cl_device_id device, tconv3d_roofline *roofline);
 
