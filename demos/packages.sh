@@ -4,7 +4,7 @@
 set -eu
 export PATH="/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin${PATH:+:$PATH}"
 packages="ocl-icd-opencl-dev opencl-headers pocl-opencl-icd libclblast-dev libsqlite3-dev libxxhash-dev zlib1g-dev libspng-dev
-  libcjson-dev libcmocka-dev meson ninja-build pkg-config gcc g++ libc6-dev clang clang-format cppcheck python3"
+  libcjson-dev libcmocka-dev meson ninja-build pkg-config gcc g++ libc6-dev clang clang-format cppcheck git python3"
 missing=""
 for package in $packages; do
   [ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)" = installed ] || missing="$missing $package"
