@@ -1,7 +1,10 @@
 #!/usr/bin/env python3
-"""quote.py TEXT OUT: the text's lines as C strings, for an #include inside an initialiser."""
+"""quote.py TEXT NAME OUT: the text as a C string constant of that name."""
 import sys
 
-with open(sys.argv[1], encoding="ascii") as text, open(sys.argv[2], "w", encoding="ascii") as out:
+path, name, out = sys.argv[1:]
+with open(path, encoding="ascii") as text, open(out, "w", encoding="ascii") as file:
+    file.write("static const char %s[] =\n" % name)
     for line in text:
-        out.write('"%s\\n"\n' % line.rstrip("\n").replace("\\", "\\\\").replace('"', '\\"'))
+        file.write('    "%s\\n"\n' % line.rstrip("\n").replace("\\", "\\\\").replace('"', '\\"'))
+    file.write("    ;\n")

@@ -8,9 +8,7 @@
 
 enum { FIELDS = 11, MAX_LINE = 512 };
 
-static const char builtin[] = /* demos/data/shapes.txt */
-#include "shapes.inc"
-    ;
+#include "shapes.inc" /* builtin_shapes: demos/data/shapes.txt */
 
 /* Splits at blanks up to a comment; how many fields, capacity + 1 when there are more. */
 static int split(char *line, char *fields[], int capacity) {
@@ -73,7 +71,7 @@ static bool read_stream(FILE *stream, const char *path, struct shapes *shapes, s
 
 bool shapes_read(const char *path, struct shapes *shapes, struct fault *fault) {
   *shapes = (struct shapes){0};
-  FILE *stream = path ? fopen(path, "r") : fmemopen((void *)(uintptr_t)builtin, sizeof builtin - 1, "r");
+  FILE *stream = path ? fopen(path, "r") : fmemopen((void *)(uintptr_t)builtin_shapes, sizeof builtin_shapes - 1, "r");
   if (!stream)
     return fault_set(fault, path ? EXIT_WRONG_USE : EXIT_OTHER, "--shapes (%s): cannot be opened", path ? path : "built-in");
   bool done = read_stream(stream, path ? path : "built-in", shapes, fault);
