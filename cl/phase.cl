@@ -79,7 +79,7 @@ T3_SINGLE void phase_pack(ulong items, __global const float *restrict w, ulong w
   if (ad == 0 && ah == 0)
     for (uint m = 0; m < BLOCK_M; ++m) {
       const bool real = has_bias && first_m + m < GROUP_OUT;
-      packed[GROUPS * M_BLOCKS * BLOCK_WEIGHTS + block * BLOCK_M + m] =
+      packed[(ulong)GROUPS * M_BLOCKS * BLOCK_WEIGHTS + block * BLOCK_M + m] =
           real ? b[b_start + group * GROUP_OUT + first_m + m] : 0.0f;
     }
 
@@ -188,7 +188,7 @@ T3_SINGLE void phase(ulong items, __global const float *restrict x, ulong x_star
   x += x_start + image * GROUP_IN * channel + (ulong)td * plane + (ulong)th * pitch;
   packed += packed_start;
   const ulong block = group * M_BLOCKS + m_block;
-  __global const float *bias = packed + GROUPS * M_BLOCKS * BLOCK_WEIGHTS + block * BLOCK_M;
+  __global const float *bias = packed + (ulong)GROUPS * M_BLOCKS * BLOCK_WEIGHTS + block * BLOCK_M;
   __global const float *weights = packed + block * BLOCK_WEIGHTS + phase_start(ad, ah);
   const int taps_d = tap_start_d[ad + 1] - tap_start_d[ad], taps_h = tap_start_h[ah + 1] - tap_start_h[ah];
   const int taps = taps_d * taps_h;

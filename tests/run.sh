@@ -16,7 +16,7 @@ step() { # step NAME COMMAND...: runs the command, counts its failure and goes o
 build() { # build DIR OPTION...
   local dir=$1
   shift
-  [ -f "$dir/build.ninja" ] || meson setup "$dir" "$@" >"$dir.log" 2>&1 || { cat "$dir.log"; return 1; }
+  [ -f "$dir/build.ninja" ] || meson setup "$dir" -Dwerror=true "$@" >"$dir.log" 2>&1 || { cat "$dir.log"; return 1; }
   rm -f "$dir.log"
   ninja -C "$dir"
 }

@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -258,6 +259,37 @@ static void failures_on_a_device_leave_nothing_behind(void **state) {
   if (!access("/dev/full", W_OK)) launch_refused(l, AS_THEY_ARE, "run x.npy w.npy /dev/full", 1, "/dev/full");
 }
 
+static void an_output_that_leads_nowhere_is_refused(void **state) {
+  const struct launch *l = *state;
+  NEEDS_DEVICE(l);
+  write_files(l, &layers[2], &plain);
+  char link[SCRATCH_PATH], fifo[SCRATCH_PATH];
+  scratch_path(&l->scratch, "link.npy", link);
+  scratch_path(&l->scratch, "fifo.npy", fifo);
+  assert_int_equal(symlink("nowhere/y.npy", link), 0);
+  assert_int_equal(mkfifo(fifo, 0600), 0);
+  launch_refused(l, AS_THEY_ARE, "run x.npy w.npy link.npy", 2, "link.npy");
+  launch_refused(l, AS_THEY_ARE, "run x.npy w.npy fifo.npy", 2, "fifo.npy"); /* nobody reads it: no waiting */
+  launch_refused(l, AS_THEY_ARE, "run x.npy w.npy y.npy --device=", 2, "--device");
+  unlink(link);
+  unlink(fifo);
+}
+
+static void options_may_follow_files_and_path_may_be_bare(void **state) {
+  const struct launch *l = *state;
+  NEEDS_DEVICE(l);
+  struct process_result result;
+  write_files(l, &layers[2], &plain);
+  char *path = strdup(getenv("PATH") ? getenv("PATH") : "");
+  setenv("POSIXLY_CORRECT", "1", 1);
+  setenv("PATH", "/nonexistent", 1);
+  launch_done(l, AS_THEY_ARE, "run x.npy w.npy y.npy --stride 2", &result);
+  setenv("PATH", path, 1);
+  unsetenv("POSIXLY_CORRECT");
+  free(path);
+  process_free(&result);
+}
+
 static void verbose_says_on_stderr_what_was_used(void **state) {
   const struct launch *l = *state;
   struct process_result result;
@@ -323,6 +355,8 @@ int main(int argc, char **argv) {
       cmocka_unit_test(the_result_may_replace_an_input),
       cmocka_unit_test(the_result_can_go_to_stdout),
       cmocka_unit_test(failures_on_a_device_leave_nothing_behind),
+      cmocka_unit_test(an_output_that_leads_nowhere_is_refused),
+      cmocka_unit_test(options_may_follow_files_and_path_may_be_bare),
       cmocka_unit_test(verbose_says_on_stderr_what_was_used),
       cmocka_unit_test(explain_tells_shape_algorithm_and_memory),
       cmocka_unit_test(the_doctor_finds_a_healthy_machine_healthy),

@@ -63,11 +63,31 @@ static void an_algorithm_that_refuses_says_why_and_direct_takes_all(void **state
     }
 }
 
+static void parameters_past_32_bits_are_refused_or_right(void **state) {
+  /* Offsets wrapped around here once, and the kernel read far outside x. */
+  tconv3d_desc desc = layer_of(1, 1, 1, 1);
+  desc.kernel_size[2] = 5, desc.stride[2] = 15;
+  desc.dilation[2] = 1100000000, desc.padding[2] = 2200000000;
+  trial_check_all(*state, &desc, default_seed);
+  desc = layer_of(1, 1, 1, 1);
+  desc.kernel_size[2] = 2, desc.input_size[2] = 1;
+  desc.dilation[2] = INT64_C(1) << 60, desc.padding[2] = INT64_C(1) << 59;
+  trial_check_all(*state, &desc, default_seed);
+}
+
+static void a_layer_whose_copy_does_not_fit_is_served_by_another_algorithm(void **state) {
+  tconv3d_desc desc = layer_of(16, 4, 3, 1);
+  for (int a = 0; a < 3; ++a) desc.input_size[a] = 8, desc.dilation[a] = 300, desc.padding[a] = 300;
+  assert_true(trial_check(*state, NULL, &desc, default_seed, VALUES_INTEGER));
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(rows_around_the_vector_widths_are_right),
       cmocka_unit_test(channels_around_the_block_sizes_are_right),
       cmocka_unit_test(an_algorithm_that_refuses_says_why_and_direct_takes_all),
+      cmocka_unit_test(parameters_past_32_bits_are_refused_or_right),
+      cmocka_unit_test(a_layer_whose_copy_does_not_fit_is_served_by_another_algorithm),
   };
   return cmocka_run_group_tests(tests, set_up, tear_down);
 }

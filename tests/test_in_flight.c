@@ -155,6 +155,74 @@ static void calls_wait_for_weights_that_are_still_gated(void **state) {
   scene_close(&scene);
 }
 
+static void an_update_waits_for_the_packing_before_it(void **state) {
+  const struct rig *rig = *state;
+  struct scene scene;
+  tconv3d_weights *weights;
+  scene_open(&scene, rig, 11);
+  cl_event gate = new_gate(rig), done;
+  cl_command_queue first = rig_queue(rig), second = rig_queue(rig);
+  /* First x's values as weights, which are wrong; the right ones must be packed last whatever queue they come from. */
+  const tconv3d_buffer wrong = {scene_buffer(rig, NULL, scene.info.w_bytes), 0};
+  assert_ok(tconv3d_weights_create(scene.plan, first, wrong, &scene.b, 1, &gate, NULL, &weights));
+  assert_ok(tconv3d_weights_update(weights, second, scene.w, &scene.b, 0, NULL, NULL));
+  assert_ok(tconv3d_enqueue(scene.plan, weights, second, scene.x, scene.y, NULL, 0, NULL, &done));
+  assert_cl(clFlush(first));
+  assert_cl(clFlush(second));
+  a_moment();
+  open_gate(gate);
+  wait_and_release(done);
+  assert_true(scene_right(&scene, rig->queue, scene.y.mem));
+  tconv3d_weights_destroy(weights);
+  assert_cl(clReleaseMemObject(wrong.mem));
+  assert_cl(clReleaseCommandQueue(first));
+  assert_cl(clReleaseCommandQueue(second));
+  scene_close(&scene);
+}
+
+/* A blocking call on weights whose packing is still gated. */
+struct blocked_run {
+  const struct scene *scene;
+  const tconv3d_weights *weights;
+  float *y;
+  tconv3d_status status;
+};
+
+static void *run_blocked(void *data) {
+  struct blocked_run *run = data;
+  run->status = tconv3d_run(run->scene->plan, run->weights, run->scene->host.x, run->y);
+  return NULL;
+}
+
+static void a_plan_can_be_made_while_a_blocking_call_waits(void **state) {
+  const struct rig *rig = *state;
+  struct scene scene;
+  tconv3d_weights *weights;
+  tconv3d_plan *plan;
+  pthread_t thread;
+  scene_open(&scene, rig, 12);
+  cl_event gate = new_gate(rig);
+  cl_command_queue packing = rig_queue(rig);
+  assert_ok(tconv3d_weights_create(scene.plan, packing, scene.w, &scene.b, 1, &gate, NULL, &weights));
+  assert_cl(clFlush(packing));
+  struct blocked_run run = {&scene, weights, calloc(1, scene.info.y_bytes), TCONV3D_OK};
+  assert_int_equal(pthread_create(&thread, NULL, run_blocked, &run), 0);
+  a_moment();
+  tconv3d_desc other = scene.desc;
+  other.dilation[0] = 3, other.output_padding[0] = 2; /* a program of its own, so that it is built and warmed */
+  assert_ok(tconv3d_plan_create(rig->context, &other, NULL, &plan));
+  open_gate(gate);
+  assert_int_equal(pthread_join(thread, NULL), 0);
+  assert_ok(run.status);
+  char why[200];
+  if (!judge_within(&scene.judge, run.y, why, sizeof why)) fail_msg("%s", why);
+  free(run.y);
+  tconv3d_plan_destroy(plan);
+  tconv3d_weights_destroy(weights);
+  assert_cl(clReleaseCommandQueue(packing));
+  scene_close(&scene);
+}
+
 static void handles_may_go_while_their_calls_are_in_flight(void **state) {
   const struct rig *rig = *state;
   struct scene scene;
@@ -336,6 +404,8 @@ int main(void) {
       cmocka_unit_test(an_empty_batch_waits_for_its_wait_list_too),
       cmocka_unit_test(many_calls_wait_together_with_workspaces_from_the_pool),
       cmocka_unit_test(calls_wait_for_weights_that_are_still_gated),
+      cmocka_unit_test(an_update_waits_for_the_packing_before_it),
+      cmocka_unit_test(a_plan_can_be_made_while_a_blocking_call_waits),
       cmocka_unit_test(handles_may_go_while_their_calls_are_in_flight),
       cmocka_unit_test(a_failed_event_of_the_wait_list_fails_the_call_and_frees_all),
       cmocka_unit_test(buffers_are_let_go_when_their_calls_end),

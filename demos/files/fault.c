@@ -5,9 +5,9 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-static void replace_controls(char *text, bool keep_newlines) {
+static void replace_controls(char *text) {
   for (char *c = text; *c; c++)
-    if (((unsigned char)*c < ' ' || *c == 127) && !(keep_newlines && (*c == '\n' || *c == '\t'))) *c = '?';
+    if ((unsigned char)*c < ' ' || *c == 127) *c = *c == '\n' || *c == '\t' ? ' ' : '?';
 }
 
 bool fault_set(struct fault *fault, int exit_code, const char *format, ...) {
@@ -16,7 +16,7 @@ bool fault_set(struct fault *fault, int exit_code, const char *format, ...) {
   vsnprintf(fault->text, sizeof fault->text, format, values);
   va_end(values);
   fault->exit_code = exit_code;
-  replace_controls(fault->text, false);
+  replace_controls(fault->text);
   return false;
 }
 
@@ -29,6 +29,6 @@ bool fault_from_status(struct fault *fault, tconv3d_status status) {
   const char *message = tconv3d_message();
   fault->exit_code = is_wrong_use(status) ? EXIT_WRONG_USE : EXIT_OTHER;
   snprintf(fault->text, sizeof fault->text, "%s", *message ? message : tconv3d_status_name(status));
-  replace_controls(fault->text, status == TCONV3D_BUILD_FAILED);
+  replace_controls(fault->text); /* a build log stays on the line too */
   return false;
 }

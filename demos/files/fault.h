@@ -14,7 +14,7 @@ enum {
 
 struct fault {
   int exit_code;
-  char text[2048]; /* one line that names the option, file or axis; a build log may follow on further lines */
+  char text[2048]; /* one line that names the option, file or axis */
 };
 
 /* Fills in the fault; always false, so that `return fault_set(...)` reads well. */

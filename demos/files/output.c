@@ -99,18 +99,37 @@ static bool is_open_file_name(const char *path) {
   return false;
 }
 
+/* Without waiting for a reader of a pipe that has none. */
 static bool open_directly(struct output *output, struct fault *fault) {
-  output->stream = fopen(output->path, "wb");
-  return output->stream ? true : cannot(fault, "write", output->path, errno);
+  int file = open(output->path, O_WRONLY | O_TRUNC | O_NONBLOCK | O_CLOEXEC);
+  if (file < 0) return cannot(fault, "write", output->path, errno);
+  int flags = fcntl(file, F_GETFL);
+  if (flags >= 0) fcntl(file, F_SETFL, flags & ~O_NONBLOCK);
+  output->stream = fdopen(file, "wb");
+  if (output->stream) return true;
+  close(file);
+  return fault_set(fault, EXIT_OTHER, "out of memory");
+}
+
+/* What stands at path: 0 or the reason why nothing can be put there. ENOENT alone means a free place, and a link that leads
+ * nowhere is none. */
+static int look_at(const char *path, struct stat *status, bool *exists) {
+  struct stat link;
+  *exists = !stat(path, status);
+  if (*exists) return S_ISDIR(status->st_mode) ? EISDIR : 0;
+  if (errno != ENOENT) return errno;
+  return !lstat(path, &link) ? ENOENT : 0;
 }
 
 bool output_open(struct output *output, const char *path, struct fault *fault) {
   memset(output, 0, sizeof *output);
   struct stat status;
-  bool exists = !stat(path, &status);
-  if (exists && S_ISDIR(status.st_mode)) return cannot(fault, "write", path, EISDIR);
-  if (!*path || path[strlen(path) - 1] == '/') return cannot(fault, "create", path, *path ? EISDIR : ENOENT);
-  bool direct = exists && (!S_ISREG(status.st_mode) || is_open_file_name(path));
+  bool exists;
+  if (!*path) return fault_set(fault, EXIT_WRONG_USE, "the output's path is empty");
+  if (path[strlen(path) - 1] == '/') return cannot(fault, "create", path, EISDIR);
+  int error = look_at(path, &status, &exists);
+  if (error) return cannot(fault, "write", path, error);
+  bool direct = is_open_file_name(path) || (exists && !S_ISREG(status.st_mode));
   /* A link stays a link: the file it leads to is what is replaced. */
   output->path = exists && !direct ? realpath(path, NULL) : strdup(path);
   if (!output->path) return fault_set(fault, EXIT_OTHER, "%s: cannot create: %s", path, strerror(errno));
@@ -134,7 +153,7 @@ bool output_commit(struct output *output, struct fault *fault) {
   errno = 0;
   int error = finish(output);
   if (error) {
-    fault_set(fault, EXIT_OTHER, "%s: cannot write: %s", output->path, strerror(error));
+    cannot(fault, "write", output->path, error);
   } else {
     free(output->temporary); /* renamed: nothing is left to remove */
     output->temporary = NULL;

@@ -54,11 +54,18 @@ static error_t parse_seconds(const char *text, double *seconds, const struct arg
   return parse_fault(state, "--seconds '%s': it must be a number above 0 and up to 3600", text);
 }
 
+/* Whether word is one of the words of a list separated by blanks. */
+static bool is_word_of(const char *word, const char *list) {
+  size_t length = strlen(word);
+  for (const char *at = list; *at; at += strcspn(at, " "), at += *at == ' ')
+    if (strcspn(at, " ") == length && !strncmp(at, word, length)) return true;
+  return false;
+}
+
 static error_t parse_one_of(const char *option, const char *text, const char *served, const char *planned,
                             const struct argp_state *state) {
   if (!strcmp(text, served)) return 0;
-  if (strstr(planned, text) && *text)
-    return parse_fault(state, "%s '%s': not in this version, which has %s", option, text, served);
+  if (is_word_of(text, planned)) return parse_fault(state, "%s '%s': not in this version, which has %s", option, text, served);
   return parse_fault(state, "%s '%s': it must be %s", option, text, served);
 }
 

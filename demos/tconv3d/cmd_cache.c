@@ -35,8 +35,12 @@ static bool show(struct fault *fault) {
 }
 
 static bool clear(struct fault *fault) {
+  tconv3d_cache_info info;
   tconv3d_status status = tconv3d_cache_clear();
-  return status == TCONV3D_OK ? true : fault_from_status(fault, status);
+  if (status == TCONV3D_OK) status = tconv3d_cache_query(&info);
+  if (status != TCONV3D_OK) return fault_from_status(fault, status);
+  if (!*info.path) printf("no cache: %s\n", info.reason);
+  return true;
 }
 
 int cmd_cache(int argc, char **argv) {

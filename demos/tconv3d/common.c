@@ -194,7 +194,7 @@ bool check_algorithm(const char *option, const char *name, struct fault *fault) 
 static error_t parse_device(int key, char *arg, struct argp_state *state) {
   struct device_options *options = state->input;
   switch (key) {
-  case 'd': options->device = arg; return 0;
+  case 'd': options->device = arg; return *arg ? 0 : parse_fault(state, "--device '': it must name a device");
   case 'a': options->algorithm = arg; return check_algorithm("--algo", arg, state_fault(state)) ? 0 : EINVAL;
   case 'v': options->verbose = true; return 0;
   default: return ARGP_ERR_UNKNOWN;

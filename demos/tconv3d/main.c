@@ -1,4 +1,6 @@
 /* main.c: `tconv3d`: finds the subcommand in a table and hands it the rest of the arguments. */
+#define _GNU_SOURCE
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -77,7 +79,28 @@ static bool is_one_of(const char *word, const char *first, const char *second) {
   return strcmp(word, first) == 0 || strcmp(word, second) == 0;
 }
 
+/* A file that is opened must not become one of the standard streams, or messages end up in it. Closed stdout stays unwritable.
+ */
+static void open_standard_streams(void) {
+  static const int modes[] = {O_RDONLY, O_RDONLY, O_WRONLY};
+  for (int stream = 0; stream < 3; stream++)
+    if (fcntl(stream, F_GETFD) < 0 && open("/dev/null", modes[stream]) < 0) exit(EXIT_OTHER);
+}
+
+/* PoCL aborts the process when it finds no linker, so its usual places are searched last; and options may follow files here,
+ * whatever POSIXLY_CORRECT wants. */
+static void set_environment(void) {
+  const char *path = getenv("PATH");
+  char *longer = NULL;
+  unsetenv("POSIXLY_CORRECT");
+  if (asprintf(&longer, "%s%s/usr/bin:/bin", path ? path : "", path && *path ? ":" : "") < 0) return;
+  setenv("PATH", longer, 1);
+  free(longer);
+}
+
 int main(int argc, char **argv) {
+  open_standard_streams();
+  set_environment();
   atexit(check_stdout);
   if (argc < 2) {
     struct fault fault = {0};

@@ -27,6 +27,8 @@ static bool parse_fields(char *fields[], struct shape *shape, struct fault *faul
   *desc = (tconv3d_desc)TCONV3D_DESC_INIT;
   if (strlen(fields[0]) >= sizeof shape->name)
     return fault_set(fault, EXIT_WRONG_USE, "name '%s': longer than %zu letters", fields[0], sizeof shape->name - 1);
+  for (const char *c = fields[0]; *c; ++c)
+    if (*c < '!' || *c > '~') return fault_set(fault, EXIT_WRONG_USE, "name '%s': it must be printable ASCII", fields[0]);
   strcpy(shape->name, fields[0]);
   return parse_number("N", fields[1], &desc->batch, fault) && parse_number("Cin", fields[2], &desc->in_channels, fault) &&
          parse_number("Cout", fields[3], &desc->out_channels, fault) &&

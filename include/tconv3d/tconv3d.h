@@ -81,7 +81,8 @@ typedef struct tconv3d_plan_options {
   { sizeof(tconv3d_plan_options), NULL, NULL }
 
 /* Validates desc, chooses an algorithm and compiles every kernel for it: nothing is left to compile at the first call. Blocks
- * while it builds (seconds at worst, milliseconds from the cache, under one when this context has the program already). options
+ * while it builds (seconds at worst, milliseconds from the cache, under one when this context has the program already), and
+ * while another thread builds in the same context. options
  * may be NULL. Errors: as tconv3d_output_shape; UNSUPPORTED (type; named algorithm, with its reason); OUT_OF_DEVICE_MEMORY
  * (bytes needed and available), BUILD_FAILED (with the log), OPENCL_ERROR. */
 TCONV3D_API tconv3d_status tconv3d_plan_create(tconv3d_context *context, const tconv3d_desc *desc,
@@ -116,8 +117,9 @@ typedef struct tconv3d_buffer {
 typedef struct tconv3d_weights tconv3d_weights;
 
 /* Packs w and b for the plan by kernels on queue, after wait_list, without blocking; later calls with these weights wait for it
- * by themselves. bias is NULL exactly when desc.has_bias is 0. w's and b's buffers are read until the packing has ended;
- * event (may be NULL) tells when, and is the caller's to release. */
+ * by themselves, but flush queue before using them on another queue or in tconv3d_run. bias is NULL exactly when desc.has_bias
+ * is 0. w's and b's buffers are read until the packing has ended; event (may be NULL) tells when, and is the caller's to
+ * release. */
 TCONV3D_API tconv3d_status tconv3d_weights_create(const tconv3d_plan *plan, cl_command_queue queue, tconv3d_buffer weight,
                                                   const tconv3d_buffer *bias, cl_uint num_events, const cl_event *wait_list,
                                                   cl_event *event, tconv3d_weights **weights);
@@ -144,9 +146,9 @@ TCONV3D_API tconv3d_status tconv3d_enqueue(const tconv3d_plan *plan, const tconv
                                            tconv3d_buffer x, tconv3d_buffer y, const tconv3d_buffer *workspace,
                                            cl_uint num_events, const cl_event *wait_list, cl_event *event);
 
-/* y = layer(x) with dense host arrays, blocking. CPU devices work in the arrays themselves where they are aligned to the
- * device's base address alignment (clGetDeviceInfo CL_DEVICE_MEM_BASE_ADDR_ALIGN, in bits; 128 bytes on PoCL); otherwise they
- * are copied. */
+/* y = layer(x) with dense host arrays, blocking; runs one at a time on each device of a context. CPU devices work in the arrays
+ * themselves where they are aligned to the device's base address alignment (clGetDeviceInfo CL_DEVICE_MEM_BASE_ADDR_ALIGN, in
+ * bits; 128 bytes on PoCL); otherwise they are copied. */
 TCONV3D_API tconv3d_status tconv3d_run(const tconv3d_plan *plan, const tconv3d_weights *weights, const void *x, void *y);
 
 /* ---- the device's limits, measured ---- */

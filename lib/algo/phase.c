@@ -122,13 +122,17 @@ static bool applicable(const t3_problem *problem, char *why, size_t capacity) {
     if (problem->phases[a].residues > MAX_RESIDUES)
       return refuse(why, capacity, a == T3_D ? "stride of axis D" : "stride of axis H", axis[a].stride, MAX_RESIDUES);
   for (int a = 0; a < 3; ++a)
-    if (axis[a].out > INT32_MAX / 4) return refuse(why, capacity, "an output size", axis[a].out, INT32_MAX / 4);
+    if (t3_max(axis[a].in, axis[a].out) > INT32_MAX / 4)
+      return refuse(why, capacity, "an input or output size", t3_max(axis[a].in, axis[a].out), INT32_MAX / 4);
+  /* The kernel finds the residue and the offset of a tap of W in 32 bits. */
+  int64_t reach = t3_max((axis[T3_W].kernel - 1) * axis[T3_W].dilation, axis[T3_W].padding);
+  if (reach > INT32_MAX / 4) return refuse(why, capacity, "the reach or the padding of axis W", reach, INT32_MAX / 4);
   double cycles;
   struct block block = choose_block(problem, &cycles);
   struct padded padded = pad_sizes(problem, &block);
   int64_t count, channel = 1;
-  if (!t3_product(&channel, padded.size, 3) || channel > INT32_MAX)
-    return refuse(why, capacity, "the padded channel's number of elements", channel, INT32_MAX);
+  if (!t3_product(&channel, padded.size, 3)) channel = INT64_MAX;
+  if (channel > INT32_MAX) return refuse(why, capacity, "the padded channel's number of elements", channel, INT32_MAX);
   if (padded_count(problem, &padded, &count)) return true;
   snprintf(why, capacity, "the padded copy of x overflows 63 bits");
   return false;
@@ -136,13 +140,16 @@ static bool applicable(const t3_problem *problem, char *why, size_t capacity) {
 
 static double cost(const t3_problem *problem) {
   const t3_layer *layer = &problem->layer;
-  double cycles, steps = 0;
-  choose_block(problem, &cycles);
+  double cycles, steps;
+  struct block block = choose_block(problem, &cycles);
   /* Every tap of D and H once for each t of its residue: the crop at the borders is ignored. */
   steps = (double)positions(problem, T3_D) * (double)layer->axis[T3_D].kernel * (double)positions(problem, T3_H) *
           (double)layer->axis[T3_H].kernel * (double)positions(problem, T3_W);
   steps *= (double)layer->batch * (double)layer->in_channels * (double)layer->group_out;
   double seconds = steps * cycles * 2 * (double)problem->device.vector_width / t3_device_rate(&problem->device);
+  struct padded padded = pad_sizes(problem, &block);
+  int64_t count;
+  if (padded.copy && padded_count(problem, &padded, &count)) seconds += (double)count * sizeof(float) / 8e9; /* measured */
   /* One work-item a group leaves a GPU's lanes idle. */
   return (problem->device.type & CL_DEVICE_TYPE_GPU ? seconds * 32 : seconds) + 40e-6;
 }

@@ -12,8 +12,10 @@ static void free_context(tconv3d_context *context) {
   t3_programs_free(context->programs);
   t3_store_close(context->store);
   t3_pool_close(context->pool);
-  for (size_t i = 0; i < context->num_slots; ++i)
+  for (size_t i = 0; i < context->num_slots; ++i) {
     if (context->slots[i].queue) clReleaseCommandQueue(context->slots[i].queue);
+    if (context->slots[i].warming) clReleaseCommandQueue(context->slots[i].warming);
+  }
   free(context->slots);
   if (context->cl) clReleaseContext(context->cl);
   pthread_mutex_destroy(&context->building);
@@ -46,6 +48,7 @@ static tconv3d_status fill_slot(cl_context cl, cl_device_id device, t3_slot *slo
     return t3_fail(TCONV3D_UNSUPPORTED, "device '%s' cannot be used: %s", slot->info.name, slot->info.rejected);
   cl_int error;
   slot->queue = clCreateCommandQueue(cl, device, 0, &error);
+  if (error == CL_SUCCESS) slot->warming = clCreateCommandQueue(cl, device, 0, &error);
   return error == CL_SUCCESS ? TCONV3D_OK : t3_cl_fail(error, "clCreateCommandQueue", "");
 }
 
@@ -54,11 +57,12 @@ static tconv3d_status fill_context(tconv3d_context *context, const cl_device_id 
   context->slots = calloc(num_devices, sizeof *context->slots);
   context->pool = t3_pool_create();
   if (!context->slots || !context->pool) return t3_fail(TCONV3D_OUT_OF_HOST_MEMORY, "no memory for a context");
-  for (; context->num_slots < num_devices; ++context->num_slots) {
-    t3_slot *slot = &context->slots[context->num_slots];
-    T3_TRY(fill_slot(context->cl, devices[context->num_slots], slot));
+  for (size_t i = 0; i < num_devices; ++i) {
+    t3_slot *slot = &context->slots[i];
+    context->num_slots = i + 1; /* first, so that a failure frees what this slot got */
+    T3_TRY(fill_slot(context->cl, devices[i], slot));
     if (slot->info.platform != context->slots[0].info.platform)
-      return t3_fail(TCONV3D_INVALID_ARGUMENT, "devices[%zu] is of another platform than devices[0]", context->num_slots);
+      return t3_fail(TCONV3D_INVALID_ARGUMENT, "devices[%zu] is of another platform than devices[0]", i);
   }
   char directory[1024], reason[192];
   if (t3_store_location(directory, sizeof directory, reason, sizeof reason))

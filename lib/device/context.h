@@ -14,7 +14,8 @@ struct t3_store;
 
 typedef struct t3_slot {
   tconv3d_device_info info;
-  cl_command_queue queue; /* in-order; for warming kernels and blocking calls */
+  cl_command_queue queue;   /* in-order; for blocking calls */
+  cl_command_queue warming; /* for first launches, which must not wait behind a call; used under building */
 } t3_slot;
 
 struct tconv3d_context {

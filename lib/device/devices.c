@@ -168,7 +168,10 @@ static size_t pick(const tconv3d_device_info *list, size_t count, const char *se
 
 static tconv3d_status nothing_found(const tconv3d_device_info *list, size_t count, const char *selector) {
   if (!count)
-    return t3_fail(TCONV3D_NO_DEVICE, "no OpenCL device found; install a runtime, on Debian for any CPU: pocl-opencl-icd");
+    return t3_fail(
+        TCONV3D_NO_DEVICE,
+        "no OpenCL device found; install a runtime, on Debian for any CPU: pocl-opencl-icd (PoCL hides its device when it "
+        "cannot write its cache: then set POCL_CACHE_DIR to a writable directory)");
   t3_text found = {0};
   for (size_t i = 0; i < count; ++i)
     t3_text_append(&found, "%s%u:%u %s%s%s", i ? ", " : "", list[i].platform_index, list[i].device_index, list[i].name,

@@ -172,6 +172,10 @@ tconv3d_status tconv3d_resolve_output_size(const tconv3d_desc *desc, const int64
     T3_TRY(check_axis(desc, a));
     T3_TRY(output_size(desc, a, 0, &least));
     if (!t3_add(least, desc->stride[a] - 1, &most)) most = INT64_MAX;
+    if (most < 1)
+      return t3_fail(TCONV3D_INVALID_PARAMETER,
+                     "output size of axis %c is at most %" PRId64 " with any output_padding; it must be at least 1",
+                     axis_name[a], most);
     if (wanted[a] < t3_max(least, 1) || wanted[a] > most)
       return t3_fail(TCONV3D_INVALID_PARAMETER,
                      "output_size of axis %c is %" PRId64 "; it must be from %" PRId64 " to %" PRId64, axis_name[a], wanted[a],

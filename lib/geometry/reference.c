@@ -44,6 +44,7 @@ tconv3d_status tconv3d_reference_forward(const tconv3d_desc *desc, const float *
   T3_TRY(t3_layer_check_types(desc));
   if (!w || (layer.batch && (!x || !y)) || (layer.has_bias && !b))
     return t3_fail(TCONV3D_INVALID_ARGUMENT, "%s is NULL", !w ? "w" : layer.has_bias && !b ? "b" : !x ? "x" : "y");
+  if (!layer.batch) return TCONV3D_OK;
   int64_t out = layer.axis[T3_D].out * layer.axis[T3_H].out * layer.axis[T3_W].out;
   int64_t in = layer.axis[T3_D].in * layer.axis[T3_H].in * layer.axis[T3_W].in;
   double *sums = malloc((size_t)out * sizeof *sums);

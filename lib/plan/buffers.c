@@ -34,6 +34,9 @@ tconv3d_status t3_check_buffer(const tconv3d_plan *plan, const char *name, const
   size_t size = 0;
   cl_context context = NULL;
   cl_mem_flags flags = 0;
+  cl_mem_object_type type = 0;
+  T3_CL_TRY(clGetMemObjectInfo, (buffer->mem, CL_MEM_TYPE, sizeof type, &type, NULL));
+  if (type != CL_MEM_OBJECT_BUFFER) return t3_fail(TCONV3D_INVALID_ARGUMENT, "%s's cl_mem is no buffer", name);
   T3_CL_TRY(clGetMemObjectInfo, (buffer->mem, CL_MEM_SIZE, sizeof size, &size, NULL));
   T3_CL_TRY(clGetMemObjectInfo, (buffer->mem, CL_MEM_CONTEXT, sizeof context, &context, NULL));
   T3_CL_TRY(clGetMemObjectInfo, (buffer->mem, CL_MEM_FLAGS, sizeof flags, &flags, NULL));

@@ -21,16 +21,28 @@ static tconv3d_status choose_named(const t3_problem *problem, const char *name, 
   return TCONV3D_OK;
 }
 
-/* The cheapest applicable algorithm; on equal costs the first of the list. */
+/* Whether the device has the memory that the candidate wants. */
+static bool fits(const t3_problem *problem, const t3_algorithm *candidate) {
+  t3_recipe recipe = {0};
+  bool ok = candidate->recipe(problem, &recipe) == TCONV3D_OK && t3_recipe_fits(&problem->device, &problem->layer, &recipe);
+  t3_text_free(&recipe.defines);
+  return ok;
+}
+
+/* The cheapest applicable algorithm that fits into the device, else the cheapest applicable, whose refusal says why; on equal
+ * costs the first of the list. */
 static const t3_algorithm *cheapest(const t3_problem *problem) {
   const t3_algorithm *best = NULL;
   double best_cost = 0;
+  bool best_fits = false;
   char why[160];
   for (size_t i = 0; t3_algorithm_at(i); ++i) {
     const t3_algorithm *candidate = t3_algorithm_at(i);
     if (!candidate->applicable(problem, why, sizeof why)) continue;
     double cost = candidate->cost(problem);
-    if (!best || cost < best_cost) best = candidate, best_cost = cost;
+    bool fit = fits(problem, candidate);
+    if (!best || (fit && !best_fits) || (fit == best_fits && cost < best_cost))
+      best = candidate, best_cost = cost, best_fits = fit;
   }
   return best;
 }
@@ -43,7 +55,11 @@ static void explain(const t3_problem *problem, const t3_algorithm *chosen, bool 
       t3_text_append(explanation, "%s: not applicable: %s\n", candidate->name, why);
       continue;
     }
-    const char *role = candidate != chosen ? "" : named ? "chosen by name, " : "chosen, the least predicted time, ";
+    if (candidate != chosen && !fits(problem, candidate)) {
+      t3_text_append(explanation, "%s: needs more memory than the device has\n", candidate->name);
+      continue;
+    }
+    const char *role = candidate != chosen ? "" : named ? "chosen by name, " : "chosen, the least predicted time that fits, ";
     t3_text_append(explanation, "%s: %spredicted %.3f ms\n", candidate->name, role, 1e3 * candidate->cost(problem));
   }
 }

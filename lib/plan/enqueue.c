@@ -7,14 +7,7 @@
 #include "device/clerror.h"
 #include "plan/buffers.h"
 
-/* What the first launch waits for. */
-struct waits {
-  cl_event *list; /* malloc'd; the last one is the weights' event, retained, when has_ready */
-  cl_uint count;
-  cl_event ready;
-};
-
-static cl_event retain_ready(const tconv3d_weights *weights) {
+cl_event t3_weights_ready(const tconv3d_weights *weights) {
   tconv3d_weights *shared = (tconv3d_weights *)(uintptr_t)weights; /* locking is not a change that a caller could see */
   pthread_mutex_lock(&shared->lock);
   cl_event ready = shared->ready;
@@ -23,17 +16,16 @@ static cl_event retain_ready(const tconv3d_weights *weights) {
   return ready;
 }
 
-static tconv3d_status gather_waits(const tconv3d_weights *weights, cl_uint num_events, const cl_event *wait_list,
-                                   struct waits *waits) {
-  *waits = (struct waits){.list = malloc((num_events + 1) * sizeof(cl_event)), .count = num_events};
+tconv3d_status t3_gather_waits(const tconv3d_weights *weights, cl_uint num_events, const cl_event *wait_list, t3_waits *waits) {
+  *waits = (t3_waits){.list = malloc(((size_t)num_events + 1) * sizeof(cl_event)), .count = num_events};
   if (!waits->list) return t3_fail(TCONV3D_OUT_OF_HOST_MEMORY, "no memory for a wait list");
   if (num_events) memcpy(waits->list, wait_list, num_events * sizeof *wait_list);
-  waits->ready = retain_ready(weights);
+  waits->ready = t3_weights_ready(weights);
   if (waits->ready) waits->list[waits->count++] = waits->ready;
   return TCONV3D_OK;
 }
 
-static void release_waits(struct waits *waits) {
+void t3_release_waits(t3_waits *waits) {
   if (waits->ready) clReleaseEvent(waits->ready);
   free(waits->list);
 }
@@ -58,7 +50,7 @@ static tconv3d_status check_call(const tconv3d_plan *plan, const tconv3d_weights
 
 /* Enqueues every launch. *last is the event of the last one that was enqueued, NULL when none was or none is wanted. */
 static tconv3d_status enqueue_steps(tconv3d_plan *plan, cl_command_queue queue, const t3_binding *binding,
-                                    const struct waits *waits, bool want_last, cl_event *last) {
+                                    const t3_waits *waits, bool want_last, cl_event *last) {
   *last = NULL;
   for (int i = 0; i < plan->recipe.num_run; ++i) {
     bool first = i == 0, final = i == plan->recipe.num_run - 1;
@@ -74,7 +66,7 @@ static tconv3d_status enqueue_steps(tconv3d_plan *plan, cl_command_queue queue, 
 
 static tconv3d_status run_steps(tconv3d_plan *plan, const tconv3d_weights *weights, cl_command_queue queue,
                                 const tconv3d_buffer *x, const tconv3d_buffer *y, const tconv3d_buffer *workspace,
-                                const struct waits *waits, cl_event *event) {
+                                const t3_waits *waits, cl_event *event) {
   t3_binding binding = {0};
   bool pooled = !workspace && plan->recipe.workspace_bytes;
   cl_mem taken = NULL;
@@ -94,7 +86,7 @@ static tconv3d_status run_steps(tconv3d_plan *plan, const tconv3d_weights *weigh
   return status;
 }
 
-static tconv3d_status enqueue_marker(cl_command_queue queue, const struct waits *waits, cl_event *event) {
+static tconv3d_status enqueue_marker(cl_command_queue queue, const t3_waits *waits, cl_event *event) {
   cl_int error = clEnqueueMarkerWithWaitList(queue, waits->count, waits->count ? waits->list : NULL, event);
   return error == CL_SUCCESS ? TCONV3D_OK : t3_cl_fail(error, "clEnqueueMarkerWithWaitList", "");
 }
@@ -105,10 +97,10 @@ tconv3d_status tconv3d_enqueue(const tconv3d_plan *plan, const tconv3d_weights *
   if (!plan || !weights) return t3_fail(TCONV3D_INVALID_ARGUMENT, "%s is NULL", plan ? "weights" : "plan");
   T3_TRY(check_call(plan, weights, queue, &x, &y, workspace));
   T3_TRY(t3_check_wait_list(num_events, wait_list));
-  struct waits waits;
-  T3_TRY(gather_waits(weights, num_events, wait_list, &waits));
+  t3_waits waits;
+  T3_TRY(t3_gather_waits(weights, num_events, wait_list, &waits));
   tconv3d_status status = plan->problem.layer.batch ? run_steps(weights->plan, weights, queue, &x, &y, workspace, &waits, event)
                                                     : enqueue_marker(queue, &waits, event);
-  release_waits(&waits);
+  t3_release_waits(&waits);
   return status;
 }

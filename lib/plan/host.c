@@ -52,8 +52,18 @@ static tconv3d_status fetch(cl_command_queue queue, const struct shared *y, void
 static tconv3d_status run_shared(const tconv3d_plan *plan, const tconv3d_weights *weights, const struct shared *x,
                                  const struct shared *y, void *y_data, uint64_t y_bytes) {
   cl_command_queue queue = plan->slot->queue;
-  cl_event done;
-  T3_TRY(tconv3d_enqueue(plan, weights, queue, (tconv3d_buffer){x->mem, 0}, (tconv3d_buffer){y->mem, 0}, NULL, 0, NULL, &done));
+  cl_event done, ready = t3_weights_ready(weights);
+  if (ready) { /* waited for here: on the queue, every other call of this device would wait too */
+    cl_int packed = clWaitForEvents(1, &ready);
+    clReleaseEvent(ready);
+    if (packed != CL_SUCCESS) return t3_cl_fail(packed, "clWaitForEvents", "for the packing of weights");
+  }
+  tconv3d_status enqueued =
+      tconv3d_enqueue(plan, weights, queue, (tconv3d_buffer){x->mem, 0}, (tconv3d_buffer){y->mem, 0}, NULL, 0, NULL, &done);
+  if (enqueued != TCONV3D_OK) {
+    clFinish(queue); /* launches before the one that failed work in the caller's arrays */
+    return enqueued;
+  }
   cl_int error = clWaitForEvents(1, &done);
   tconv3d_status status = error == CL_SUCCESS ? fetch(queue, y, y_data, y_bytes, done)
                                               : t3_cl_fail(error, "clWaitForEvents", "for the layer's kernels");

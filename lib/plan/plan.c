@@ -30,15 +30,15 @@ static tconv3d_status check_buffer(const t3_slot *slot, const char *what, int64_
   uint64_t limit = slot->info.max_buffer_bytes;
   if ((uint64_t)bytes <= limit) return TCONV3D_OK;
   return t3_fail(TCONV3D_OUT_OF_DEVICE_MEMORY,
-                 "%s needs %" PRId64 " bytes in one buffer; device '%s' allows %" PRIu64 " bytes a buffer; split the batch",
-                 what, bytes, slot->info.name, limit);
+                 "%s needs %" PRId64 " bytes in one buffer; device '%s' allows %" PRIu64 " bytes a buffer", what, bytes,
+                 slot->info.name, limit);
 }
 
 static tconv3d_status check_total(const t3_slot *slot, int64_t total) {
   if ((uint64_t)total <= slot->info.memory_bytes) return TCONV3D_OK;
   return t3_fail(TCONV3D_OUT_OF_DEVICE_MEMORY,
-                 "the layer needs %" PRId64 " bytes of device memory; device '%s' has %" PRIu64 " bytes; split the batch",
-                 total, slot->info.name, slot->info.memory_bytes);
+                 "the layer needs %" PRId64 " bytes of device memory; device '%s' has %" PRIu64 " bytes", total,
+                 slot->info.name, slot->info.memory_bytes);
 }
 
 /* Refuses, before anything is allocated or built, tensors that the device cannot hold. Each count times 16 fits in 63 bits. */
@@ -48,6 +48,14 @@ static tconv3d_status check_tensors(const t3_slot *slot, const t3_layer *layer) 
   T3_TRY(check_buffer(slot, "w", layer->w_count * size));
   T3_TRY(check_buffer(slot, "y", layer->y_count * size));
   return check_total(slot, (layer->x_count + layer->w_count + layer->y_count) * size);
+}
+
+/* What check_recipe asks, without a message. */
+bool t3_recipe_fits(const tconv3d_device_info *device, const t3_layer *layer, const t3_recipe *recipe) {
+  int64_t total = (layer->x_count + layer->y_count) * (int64_t)sizeof(float);
+  return (uint64_t)recipe->workspace_bytes <= device->max_buffer_bytes &&
+         (uint64_t)recipe->packed_bytes <= device->max_buffer_bytes && t3_add(total, recipe->workspace_bytes, &total) &&
+         t3_add(total, recipe->packed_bytes, &total) && (uint64_t)total <= device->memory_bytes;
 }
 
 static tconv3d_status check_recipe(const t3_slot *slot, const t3_layer *layer, const t3_recipe *recipe) {

@@ -29,7 +29,21 @@ struct tconv3d_weights {
   cl_event ready;       /* of the last packing */
 };
 
+/* What a command that uses weights waits for: the caller's list, then the weights' last packing. */
+typedef struct t3_waits {
+  cl_event *list; /* malloc'd */
+  cl_uint count;
+  cl_event ready; /* the last of list, retained; NULL when there is none */
+} t3_waits;
+tconv3d_status t3_gather_waits(const tconv3d_weights *weights, cl_uint num_events, const cl_event *wait_list, t3_waits *waits);
+void t3_release_waits(t3_waits *waits);
+/* The event of the weights' last packing, retained; NULL when there was none. */
+cl_event t3_weights_ready(const tconv3d_weights *weights);
+
 tconv3d_plan *t3_plan_retain(const tconv3d_plan *plan);
+
+/* Whether the device can hold the tensors and what the recipe needs, as tconv3d_plan_create refuses it. */
+bool t3_recipe_fits(const tconv3d_device_info *device, const t3_layer *layer, const t3_recipe *recipe);
 
 /* Chooses the algorithm for the problem: the named one or the cheapest applicable; says why, a line each, in explanation. */
 tconv3d_status t3_choose(const t3_problem *problem, const char *name, const t3_algorithm **algorithm, t3_text *explanation);

@@ -84,7 +84,7 @@ static tconv3d_status run_probe(tconv3d_context *context, const t3_slot *slot, c
   }
   double seconds = 1;
   if (status == TCONV3D_OK) status = best_time(slot, program, &probe->launch, &binding, &seconds);
-  *rate = probe->work / seconds;
+  if (status == TCONV3D_OK) *rate = probe->work / seconds;
   for (t3_arg_kind kind = T3_X; kind <= T3_Y; ++kind)
     if (binding.mem[kind]) clReleaseMemObject(binding.mem[kind]);
   return status;
@@ -103,7 +103,9 @@ tconv3d_status tconv3d_measure_roofline(tconv3d_context *context, cl_device_id d
   tconv3d_status status =
       t3_program_prepare(context, slot, "probe", &defines, (const t3_launch *[]){&fma.launch, &copy.launch}, 2, &program);
   t3_text_free(&defines);
-  if (status == TCONV3D_OK) status = run_probe(context, slot, program, &fma, &roofline->flops_per_second);
-  if (status == TCONV3D_OK) status = run_probe(context, slot, program, &copy, &roofline->bytes_per_second);
+  tconv3d_roofline measured;
+  if (status == TCONV3D_OK) status = run_probe(context, slot, program, &fma, &measured.flops_per_second);
+  if (status == TCONV3D_OK) status = run_probe(context, slot, program, &copy, &measured.bytes_per_second);
+  if (status == TCONV3D_OK) *roofline = measured;
   return status;
 }

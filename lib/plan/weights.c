@@ -14,6 +14,16 @@ static void set_ready(tconv3d_weights *weights, cl_event event) {
   if (before) clReleaseEvent(before);
 }
 
+/* A packing that failed is nothing to wait for: the next one would fail with it. */
+static void forget_failed(tconv3d_weights *weights) {
+  cl_int status = CL_COMPLETE;
+  cl_event ready = t3_weights_ready(weights);
+  if (!ready) return;
+  clGetEventInfo(ready, CL_EVENT_COMMAND_EXECUTION_STATUS, sizeof status, &status, NULL);
+  clReleaseEvent(ready);
+  if (status < 0) set_ready(weights, NULL);
+}
+
 static tconv3d_status check_inputs(const tconv3d_plan *plan, cl_command_queue queue, const tconv3d_buffer *weight,
                                    const tconv3d_buffer *bias, cl_uint num_events, const cl_event *wait_list) {
   const t3_layer *layer = &plan->problem.layer;
@@ -35,7 +45,13 @@ static tconv3d_status enqueue_packing(tconv3d_weights *weights, cl_command_queue
   t3_bind(&binding, T3_BIAS, bias ? bias : weight); /* not read without a bias, but a kernel argument must be something */
   t3_bind(&binding, T3_PACKED, &(tconv3d_buffer){weights->packed, 0});
   cl_event packed = NULL;
-  T3_TRY(t3_step_enqueue(&weights->plan->pack, queue, &binding, num_events, wait_list, &packed));
+  forget_failed(weights);
+  t3_waits waits; /* with the packing before: it writes the same buffer, maybe on another queue */
+  T3_TRY(t3_gather_waits(weights, num_events, wait_list, &waits));
+  tconv3d_status status =
+      t3_step_enqueue(&weights->plan->pack, queue, &binding, waits.count, waits.count ? waits.list : NULL, &packed);
+  t3_release_waits(&waits);
+  if (status != TCONV3D_OK) return status;
   if (event) {
     clRetainEvent(packed);
     *event = packed;

@@ -24,9 +24,10 @@ bool t3_program_text(const char *name, const t3_text *defines, t3_text *text) {
   return t3_text_ok(text) && t3_text_ok(defines);
 }
 
-/* CL_CONFIG_ (Intel) and POCL_ variables choose targets and passes; where caches lie and what is logged changes no code. */
+/* CL_CONFIG_ and IGC_ (Intel), AMD_OCL_ and POCL_ variables choose targets and passes; where caches lie and what is logged
+ * changes no code. */
 static bool steers_compiler(const char *variable) {
-  static const char *const prefixes[] = {"CL_CONFIG_", "POCL_"};
+  static const char *const prefixes[] = {"CL_CONFIG_", "POCL_", "AMD_OCL_", "IGC_"};
   static const char *const harmless[] = {"POCL_CACHE_DIR=", "POCL_DEBUG",
                                          "POCL_KERNEL_CACHE=", "POCL_DEVICES=", "POCL_MEMORY_LIMIT="};
   for (size_t i = 0; i < sizeof harmless / sizeof *harmless; ++i)
@@ -41,12 +42,18 @@ static int by_text(const void *a, const void *b) {
 }
 
 static void append_environment(t3_text *key) {
-  const char *found[64] = {NULL}; /* more than all such variables that exist */
-  size_t count = 0;
-  for (char **variable = environ; variable && *variable && count < sizeof found / sizeof *found; ++variable)
-    if (steers_compiler(*variable)) found[count++] = *variable;
+  size_t all = 0, count = 0;
+  while (environ && environ[all]) ++all;
+  const char **found = calloc(all + 1, sizeof *found);
+  if (!found) {
+    key->failed = true;
+    return;
+  }
+  for (size_t i = 0; i < all; ++i)
+    if (steers_compiler(environ[i])) found[count++] = environ[i];
   qsort(found, count, sizeof *found, by_text);
   for (size_t i = 0; i < count; ++i) t3_text_append(key, "env %s\n", found[i]);
+  free(found);
 }
 
 static void append_extensions(const tconv3d_device_info *device, t3_text *key) {

@@ -78,7 +78,9 @@ static tconv3d_status make(tconv3d_context *context, const t3_slot *slot, const 
 }
 
 static bool has_line(const t3_text *lines, const t3_text *line) {
-  return lines->data && strstr(lines->data, line->data);
+  for (const char *at = lines->data; at && (at = strstr(at, line->data)); ++at)
+    if (at == lines->data || at[-1] == '\n') return true; /* one name may end like another */
+  return false;
 }
 
 /* Warms one launch unless its class was warm; *news becomes true when the stored binary has not seen the class. What was run

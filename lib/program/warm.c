@@ -38,7 +38,7 @@ static tconv3d_status run_once(const t3_slot *slot, cl_kernel kernel, const t3_l
   if (error != CL_SUCCESS) return t3_cl_fail(error, "clSetKernelArg", launch->kernel);
   size_t grid = warm_grid(launch);
   cl_event event;
-  error = clEnqueueNDRangeKernel(slot->queue, kernel, 1, NULL, &grid, &launch->local, 0, NULL, &event);
+  error = clEnqueueNDRangeKernel(slot->warming, kernel, 1, NULL, &grid, &launch->local, 0, NULL, &event);
   if (error != CL_SUCCESS) return t3_cl_fail(error, "clEnqueueNDRangeKernel", launch->kernel);
   error = clWaitForEvents(1, &event);
   clReleaseEvent(event);
