@@ -47,8 +47,8 @@ tconv3d_status t3_check_buffer(const tconv3d_plan *plan, const char *name, const
                    bytes, buffer->offset, size);
   if (flags & refused)
     return t3_fail(TCONV3D_INVALID_ARGUMENT, "%s's buffer was made with %s; it must allow %s", name,
-                   refused == CL_MEM_READ_ONLY ? "CL_MEM_READ_ONLY" : "CL_MEM_WRITE_ONLY",
-                   refused == CL_MEM_READ_ONLY ? "writing" : "reading");
+                   flags & refused & CL_MEM_READ_ONLY ? "CL_MEM_READ_ONLY" : "CL_MEM_WRITE_ONLY",
+                   flags & refused & CL_MEM_READ_ONLY ? "writing" : "reading");
   return TCONV3D_OK;
 }
 

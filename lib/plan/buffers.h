@@ -7,7 +7,7 @@
 /* The queue must be of the plan's context and device. */
 tconv3d_status t3_check_queue(const tconv3d_plan *plan, cl_command_queue queue);
 tconv3d_status t3_check_wait_list(cl_uint num_events, const cl_event *wait_list);
-/* name for messages; bytes: how many the tensor has; refused: the CL_MEM_ flag that it must not have. */
+/* name for messages; bytes: how many the tensor has; refused: the CL_MEM_ flags that it must not have. */
 tconv3d_status t3_check_buffer(const tconv3d_plan *plan, const char *name, const tconv3d_buffer *buffer, uint64_t bytes,
                                cl_mem_flags refused);
 /* Both already checked. Sub-buffers are followed to their parents. */

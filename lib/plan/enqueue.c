@@ -42,8 +42,7 @@ static tconv3d_status check_call(const tconv3d_plan *plan, const tconv3d_weights
   T3_TRY(t3_check_buffer(plan, "y", y, y_bytes, CL_MEM_READ_ONLY));
   T3_TRY(t3_check_disjoint("x", x, x_bytes, "y", y, y_bytes));
   if (!workspace || !workspace_bytes) return TCONV3D_OK;
-  T3_TRY(t3_check_buffer(plan, "workspace", workspace, workspace_bytes, CL_MEM_READ_ONLY));
-  T3_TRY(t3_check_buffer(plan, "workspace", workspace, workspace_bytes, CL_MEM_WRITE_ONLY));
+  T3_TRY(t3_check_buffer(plan, "workspace", workspace, workspace_bytes, CL_MEM_READ_ONLY | CL_MEM_WRITE_ONLY));
   T3_TRY(t3_check_disjoint("x", x, x_bytes, "workspace", workspace, workspace_bytes));
   return t3_check_disjoint("y", y, y_bytes, "workspace", workspace, workspace_bytes);
 }

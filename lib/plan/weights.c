@@ -24,15 +24,20 @@ static void forget_failed(tconv3d_weights *weights) {
   if (status < 0) set_ready(weights, NULL);
 }
 
+/* bias: the buffer or array that was given. */
+static tconv3d_status check_bias(const tconv3d_plan *plan, const void *bias) {
+  if (plan->problem.layer.has_bias == (bias != NULL)) return TCONV3D_OK;
+  return t3_fail(TCONV3D_INVALID_ARGUMENT,
+                 bias ? "bias is given but the plan's has_bias is 0" : "bias is NULL but the plan's has_bias is 1");
+}
+
 static tconv3d_status check_inputs(const tconv3d_plan *plan, cl_command_queue queue, const tconv3d_buffer *weight,
                                    const tconv3d_buffer *bias, cl_uint num_events, const cl_event *wait_list) {
   const t3_layer *layer = &plan->problem.layer;
   T3_TRY(t3_check_queue(plan, queue));
   T3_TRY(t3_check_wait_list(num_events, wait_list));
   T3_TRY(t3_check_buffer(plan, "weight", weight, (uint64_t)layer->w_count * sizeof(float), CL_MEM_WRITE_ONLY));
-  if (layer->has_bias != (bias != NULL))
-    return t3_fail(TCONV3D_INVALID_ARGUMENT,
-                   bias ? "bias is given but the plan's has_bias is 0" : "bias is NULL but the plan's has_bias is 1");
+  T3_TRY(check_bias(plan, bias));
   if (!bias) return TCONV3D_OK;
   return t3_check_buffer(plan, "bias", bias, (uint64_t)layer->out_channels * sizeof(float), CL_MEM_WRITE_ONLY);
 }
@@ -136,9 +141,7 @@ tconv3d_status tconv3d_weights_create_host(const tconv3d_plan *plan, const void 
     return t3_fail(TCONV3D_INVALID_ARGUMENT, "%s is NULL", !result ? "weights" : !plan ? "plan" : "weight");
   *result = NULL;
   const t3_layer *layer = &plan->problem.layer;
-  if (layer->has_bias != (bias != NULL))
-    return t3_fail(TCONV3D_INVALID_ARGUMENT,
-                   bias ? "bias is given but the plan's has_bias is 0" : "bias is NULL but the plan's has_bias is 1");
+  T3_TRY(check_bias(plan, bias));
   cl_mem w = NULL, b = NULL;
   tconv3d_status status = host_copy(plan, weight, layer->w_count, "for the weights", &w);
   if (status == TCONV3D_OK && bias) status = host_copy(plan, bias, layer->out_channels, "for the bias", &b);

@@ -37,8 +37,8 @@ bool scene_right(const struct scene *scene, cl_command_queue queue, cl_mem y);
 /* Whether y in mem is still what scene_new_y filled it with. */
 bool scene_untouched(const struct scene *scene, cl_command_queue queue, cl_mem y);
 
-/* Waits at most ten seconds for a reference count to become what it was: objects in flight are let go by callbacks, which may
- * come after the events that one can wait for. */
+/* Waits at most ten seconds for a reference count to become what it was: a runtime may let go of
+ * objects in flight a little after the events that one can wait for. */
 void assert_context_count(cl_context context, cl_uint expected);
 void assert_mem_count(cl_mem mem, cl_uint expected);
 cl_uint context_count(cl_context context);
