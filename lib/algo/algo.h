@@ -49,14 +49,30 @@ typedef struct t3_recipe {
   char detail[160]; /* for explain: the blocks chosen and so on */
 } t3_recipe;
 
+/* One way in which an algorithm can serve a problem, block sizes above all: numbers whose meaning is the algorithm's own; those
+ * that it does not use are 0. */
+enum { T3_VARIANT_NUMBERS = 6, T3_MAX_VARIANTS = 256 };
+typedef struct t3_variant {
+  int64_t number[T3_VARIANT_NUMBERS];
+} t3_variant;
+
 typedef struct t3_algorithm {
   const char *name, *program; /* program: the stem of its file in cl/ */
   /* True when the problem can be served; else the reason, one line, in why. */
   bool (*applicable)(const t3_problem *problem, char *why, size_t capacity);
-  /* Predicted seconds of one call; asked only when applicable. */
-  double (*cost)(const t3_problem *problem);
-  tconv3d_status (*recipe)(const t3_problem *problem, t3_recipe *recipe);
+  /* The variants that can serve an applicable problem, at least one and at most T3_MAX_VARIANTS, in any order; how many. */
+  size_t (*variants)(const t3_problem *problem, t3_variant *list);
+  /* Predicted seconds of one call. Like recipe it is asked only for one of the variants listed for the problem. */
+  double (*cost)(const t3_problem *problem, const t3_variant *variant);
+  tconv3d_status (*recipe)(const t3_problem *problem, const t3_variant *variant, t3_recipe *recipe);
 } t3_algorithm;
+
+/* An algorithm and how it would serve a problem. */
+typedef struct t3_candidate {
+  const t3_algorithm *algorithm;
+  t3_variant variant;
+  double seconds; /* predicted */
+} t3_candidate;
 
 /* All of them in the order of preference; NULL past the last. */
 const t3_algorithm *t3_algorithm_at(size_t index);

@@ -8,7 +8,14 @@ static bool applicable(const t3_problem *problem, char *why, size_t capacity) {
   return true;
 }
 
-static double cost(const t3_problem *problem) {
+static size_t variants(const t3_problem *problem, t3_variant *list) {
+  (void)problem;
+  list[0] = (t3_variant){0};
+  return 1;
+}
+
+static double cost(const t3_problem *problem, const t3_variant *variant) {
+  (void)variant;
   /* Measured on a CPU: 1 to 3 % of the vector peak, as loads are scattered and taps are tested one by one. A GPU hides more. */
   const t3_layer *layer = &problem->layer;
   double efficiency = problem->device.type & CL_DEVICE_TYPE_GPU ? 0.1 : 0.02;
@@ -21,7 +28,8 @@ static size_t local_size(const tconv3d_device_info *device) {
   return device->work_group_size < wanted ? (size_t)t3_max((int64_t)device->work_group_size, 1) : wanted;
 }
 
-static tconv3d_status recipe(const t3_problem *problem, t3_recipe *recipe) {
+static tconv3d_status recipe(const t3_problem *problem, const t3_variant *variant, t3_recipe *recipe) {
+  (void)variant;
   const t3_layer *layer = &problem->layer;
   const t3_axis *d = &layer->axis[T3_D], *h = &layer->axis[T3_H], *w = &layer->axis[T3_W];
   t3_define_layer(&recipe->defines, layer);
@@ -38,4 +46,4 @@ static tconv3d_status recipe(const t3_problem *problem, t3_recipe *recipe) {
   return TCONV3D_OK;
 }
 
-const t3_algorithm t3_algo_direct = {"direct", "direct", applicable, cost, recipe};
+const t3_algorithm t3_algo_direct = {"direct", "direct", applicable, variants, cost, recipe};

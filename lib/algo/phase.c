@@ -60,21 +60,28 @@ static double block_cycles(const t3_problem *problem, const struct block *block,
   return (cycles + 2) / (double)(block->m * vectors * block->width) * computed / useful; /* 2: the loop itself */
 }
 
-/* The cheapest block. Registers: 32 where the vectors are of 512 bits (AVX-512), else 16. */
-static struct block choose_block(const t3_problem *problem, double *cycles) {
+static double predicted_cycles(const t3_problem *problem, const struct block *block) {
+  return block_cycles(problem, block, problem->device.vector_width >= 16 ? 32 : 16);
+}
+
+/* Every block that the registers hold: 32 where the vectors are of 512 bits (AVX-512), else 16. */
+static size_t variants(const t3_problem *problem, t3_variant *list) {
   static const int64_t ms[] = {8, 6, 4, 3, 2, 1}, counts[] = {1, 2, 3, 4};
   int64_t native = t3_max(t3_min(problem->device.vector_width, 16), 4);
-  struct block best = {4, 1, 1, 1};
-  *cycles = block_cycles(problem, &best, 32);
+  size_t count = 0;
   for (int64_t width = 4; width <= native; width *= 2)
     for (size_t m = 0; m < sizeof ms / sizeof *ms; ++m)
       for (size_t h = 0; h < sizeof counts / sizeof *counts; ++h)
         for (size_t v = 0; v < sizeof counts / sizeof *counts; ++v) {
           struct block block = {width, ms[m], counts[h], counts[v]};
-          double c = block_cycles(problem, &block, native == 16 ? 32 : 16);
-          if (c > 0 && c < *cycles) *cycles = c, best = block;
+          if (predicted_cycles(problem, &block) > 0 && count < T3_MAX_VARIANTS)
+            list[count++] = (t3_variant){{block.width, block.m, block.h, block.v}};
         }
-  return best;
+  return count;
+}
+
+static struct block block_of(const t3_variant *variant) {
+  return (struct block){variant->number[0], variant->number[1], variant->number[2], variant->number[3]};
 }
 
 static struct padded pad_sizes(const t3_problem *problem, const struct block *block) {
@@ -127,8 +134,7 @@ static bool applicable(const t3_problem *problem, char *why, size_t capacity) {
   /* The kernel finds the residue and the offset of a tap of W in 32 bits. */
   int64_t reach = t3_max((axis[T3_W].kernel - 1) * axis[T3_W].dilation, axis[T3_W].padding);
   if (reach > INT32_MAX / 4) return refuse(why, capacity, "the reach or the padding of axis W", reach, INT32_MAX / 4);
-  double cycles;
-  struct block block = choose_block(problem, &cycles);
+  struct block block = {16, 1, 4, 4};
   struct padded padded = pad_sizes(problem, &block);
   int64_t count, channel = 1;
   if (!t3_product(&channel, padded.size, 3)) channel = INT64_MAX;
@@ -138,10 +144,10 @@ static bool applicable(const t3_problem *problem, char *why, size_t capacity) {
   return false;
 }
 
-static double cost(const t3_problem *problem) {
+static double cost(const t3_problem *problem, const t3_variant *variant) {
   const t3_layer *layer = &problem->layer;
-  double cycles, steps;
-  struct block block = choose_block(problem, &cycles);
+  struct block block = block_of(variant);
+  double cycles = predicted_cycles(problem, &block), steps;
   /* Every tap of D and H once for each t of its residue: the crop at the borders is ignored. */
   steps = (double)positions(problem, T3_D) * (double)layer->axis[T3_D].kernel * (double)positions(problem, T3_H) *
           (double)layer->axis[T3_H].kernel * (double)positions(problem, T3_W);
@@ -213,9 +219,8 @@ static void add_launches(const t3_problem *problem, const struct block *block, c
           {T3_NUMBER, axis[T3_W].out});
 }
 
-static tconv3d_status recipe(const t3_problem *problem, t3_recipe *recipe) {
-  double cycles;
-  struct block block = choose_block(problem, &cycles);
+static tconv3d_status recipe(const t3_problem *problem, const t3_variant *variant, t3_recipe *recipe) {
+  struct block block = block_of(variant);
   struct padded padded = pad_sizes(problem, &block);
   int64_t workspace = 0;
   if (padded.copy && !padded_count(problem, &padded, &workspace))
@@ -232,4 +237,4 @@ static tconv3d_status recipe(const t3_problem *problem, t3_recipe *recipe) {
   return TCONV3D_OK;
 }
 
-const t3_algorithm t3_algo_phase = {"phase", "phase", applicable, cost, recipe};
+const t3_algorithm t3_algo_phase = {"phase", "phase", applicable, variants, cost, recipe};

@@ -1,4 +1,11 @@
-/* The choice of an algorithm: a named one is used or refused with its reason; else the cheapest of those that apply. */
+/* The choice of an algorithm and its variant: what was tuned for this problem on this device, else the least predicted time
+ * that fits into the device's memory. A named algorithm is used or refused with its reason. */
+#include "plan/choose.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
 #include "base/status.h"
 #include "plan/plan.h"
 
@@ -11,64 +18,70 @@ static tconv3d_status unknown_name(const char *name) {
   return status;
 }
 
-static tconv3d_status choose_named(const t3_problem *problem, const char *name, const t3_algorithm **algorithm) {
+static tconv3d_status check_name(const t3_problem *problem, const char *name) {
   const t3_algorithm *named = t3_algorithm_named(name);
   if (!named) return unknown_name(name);
   char why[160] = "";
-  if (!named->applicable(problem, why, sizeof why))
-    return t3_fail(TCONV3D_UNSUPPORTED, "algorithm '%s' cannot serve this layer: %s", name, why);
-  *algorithm = named;
-  return TCONV3D_OK;
+  if (named->applicable(problem, why, sizeof why)) return TCONV3D_OK;
+  return t3_fail(TCONV3D_UNSUPPORTED, "algorithm '%s' cannot serve this layer: %s", name, why);
 }
 
-/* Whether the device has the memory that the candidate wants. */
-static bool fits(const t3_problem *problem, const t3_algorithm *candidate) {
+static int by_seconds(const void *a, const void *b) {
+  const t3_candidate *x = a, *y = b;
+  if (x->seconds != y->seconds) return x->seconds < y->seconds ? -1 : 1;
+  return memcmp(&x->variant, &y->variant, sizeof x->variant); /* any order will do, if it is always the same */
+}
+
+bool t3_candidate_fits(const t3_problem *problem, const t3_candidate *candidate) {
   t3_recipe recipe = {0};
-  bool ok = candidate->recipe(problem, &recipe) == TCONV3D_OK && t3_recipe_fits(&problem->device, &problem->layer, &recipe);
+  bool ok = candidate->algorithm->recipe(problem, &candidate->variant, &recipe) == TCONV3D_OK &&
+            t3_recipe_fits(&problem->device, &problem->layer, &recipe);
   t3_text_free(&recipe.defines);
   return ok;
 }
 
-/* The cheapest applicable algorithm that fits into the device, else the cheapest applicable, whose refusal says why; on equal
- * costs the first of the list. */
-static const t3_algorithm *cheapest(const t3_problem *problem) {
-  const t3_algorithm *best = NULL;
-  double best_cost = 0;
-  bool best_fits = false;
-  char why[160];
-  for (size_t i = 0; t3_algorithm_at(i); ++i) {
-    const t3_algorithm *candidate = t3_algorithm_at(i);
-    if (!candidate->applicable(problem, why, sizeof why)) continue;
-    double cost = candidate->cost(problem);
-    bool fit = fits(problem, candidate);
-    if (!best || (fit && !best_fits) || (fit == best_fits && cost < best_cost))
-      best = candidate, best_cost = cost, best_fits = fit;
-  }
-  return best;
+size_t t3_candidates(const t3_problem *problem, const t3_algorithm *algorithm, t3_candidate *list) {
+  t3_variant variants[T3_MAX_VARIANTS];
+  size_t count = algorithm->variants(problem, variants);
+  for (size_t i = 0; i < count; ++i) list[i] = (t3_candidate){algorithm, variants[i], algorithm->cost(problem, &variants[i])};
+  qsort(list, count, sizeof *list, by_seconds);
+  return count;
 }
 
-static void explain(const t3_problem *problem, const t3_algorithm *chosen, bool named, t3_text *explanation) {
+/* The best of one algorithm that fits, else its best; *fits says which. */
+static t3_candidate best_of(const t3_problem *problem, const t3_algorithm *algorithm, bool *fits) {
+  t3_candidate list[T3_MAX_VARIANTS];
+  size_t count = t3_candidates(problem, algorithm, list), i = 0;
+  while (i < count && !t3_candidate_fits(problem, &list[i])) ++i;
+  *fits = i < count;
+  return list[*fits ? i : 0];
+}
+
+/* Chooses and says why in one walk of the table. */
+static bool choose(const t3_problem *problem, const char *name, t3_candidate *chosen, t3_text *explanation) {
+  bool found = false, found_fits = false;
   for (size_t i = 0; t3_algorithm_at(i); ++i) {
-    const t3_algorithm *candidate = t3_algorithm_at(i);
+    const t3_algorithm *algorithm = t3_algorithm_at(i);
     char why[160] = "";
-    if (!candidate->applicable(problem, why, sizeof why)) {
-      t3_text_append(explanation, "%s: not applicable: %s\n", candidate->name, why);
+    if (!algorithm->applicable(problem, why, sizeof why)) {
+      t3_text_append(explanation, "%s: not applicable: %s\n", algorithm->name, why);
       continue;
     }
-    if (candidate != chosen && !fits(problem, candidate)) {
-      t3_text_append(explanation, "%s: needs more memory than the device has\n", candidate->name);
+    bool fits;
+    t3_candidate best = best_of(problem, algorithm, &fits);
+    t3_text_append(explanation, "%s: predicted %.3f ms%s\n", algorithm->name, 1e3 * best.seconds,
+                   fits ? "" : ", but needs more memory than the device has");
+    if (name ? strcmp(name, algorithm->name)
+             : found && (fits < found_fits || (fits == found_fits && best.seconds >= chosen->seconds)))
       continue;
-    }
-    const char *role = candidate != chosen ? "" : named ? "chosen by name, " : "chosen, the least predicted time that fits, ";
-    t3_text_append(explanation, "%s: %spredicted %.3f ms\n", candidate->name, role, 1e3 * candidate->cost(problem));
+    *chosen = best, found = true, found_fits = fits;
   }
+  return found;
 }
 
-tconv3d_status t3_choose(const t3_problem *problem, const char *name, const t3_algorithm **algorithm, t3_text *explanation) {
-  if (name)
-    T3_TRY(choose_named(problem, name, algorithm));
-  else if (!(*algorithm = cheapest(problem)))
-    return t3_fail(TCONV3D_UNSUPPORTED, "no algorithm can serve this layer");
-  explain(problem, *algorithm, name, explanation);
+tconv3d_status t3_choose(const t3_problem *problem, const char *name, t3_candidate *chosen, t3_text *explanation) {
+  if (name) T3_TRY(check_name(problem, name));
+  if (!choose(problem, name, chosen, explanation)) return t3_fail(TCONV3D_UNSUPPORTED, "no algorithm can serve this layer");
+  t3_text_append(explanation, "chosen %s: %s\n", name ? "by name" : "as the least predicted time", chosen->algorithm->name);
   return TCONV3D_OK;
 }

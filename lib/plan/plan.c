@@ -6,6 +6,7 @@
 
 #include "base/checked.h"
 #include "base/status.h"
+#include "plan/choose.h"
 
 static void free_plan(tconv3d_plan *plan) {
   t3_step_free(&plan->pack);
@@ -69,7 +70,7 @@ static tconv3d_status check_recipe(const t3_slot *slot, const t3_layer *layer, c
 static tconv3d_status prepare_program(tconv3d_plan *plan) {
   const t3_launch *launches[T3_MAX_LAUNCHES + 1] = {&plan->recipe.pack};
   for (int i = 0; i < plan->recipe.num_run; ++i) launches[i + 1] = &plan->recipe.run[i];
-  T3_TRY(t3_program_prepare(plan->context, plan->slot, plan->algorithm->program, &plan->recipe.defines, launches,
+  T3_TRY(t3_program_prepare(plan->context, plan->slot, plan->chosen.algorithm->program, &plan->recipe.defines, launches,
                             plan->recipe.num_run + 1, &plan->program));
   t3_step_init(&plan->pack, &plan->recipe.pack, plan->program->cl);
   for (int i = 0; i < plan->recipe.num_run; ++i) t3_step_init(&plan->run[i], &plan->recipe.run[i], plan->program->cl);
@@ -78,7 +79,8 @@ static tconv3d_status prepare_program(tconv3d_plan *plan) {
 
 static void explain_recipe(tconv3d_plan *plan) {
   const t3_recipe *recipe = &plan->recipe;
-  t3_text_append(&plan->explanation, "%s%s%s\n", plan->algorithm->name, *recipe->detail ? ": " : ": as it is", recipe->detail);
+  t3_text_append(&plan->explanation, "%s%s%s\n", plan->chosen.algorithm->name, *recipe->detail ? ": " : ": as it is",
+                 recipe->detail);
   t3_text_append(&plan->explanation, "workspace %" PRId64 " bytes, packed weights %" PRId64 " bytes, %d launch%s a call, %s\n",
                  recipe->workspace_bytes, recipe->packed_bytes, recipe->num_run, recipe->num_run == 1 ? "" : "es",
                  recipe->deterministic ? "deterministic" : "not deterministic");
@@ -91,8 +93,8 @@ static tconv3d_status fill_plan(tconv3d_plan *plan, const tconv3d_desc *desc, co
   T3_TRY(check_tensors(plan->slot, &problem->layer));
   for (int a = 0; a < 3; ++a) problem->phases[a] = t3_phases_of(&problem->layer.axis[a]);
   problem->device = plan->slot->info;
-  T3_TRY(t3_choose(problem, algorithm, &plan->algorithm, &plan->explanation));
-  T3_TRY(plan->algorithm->recipe(problem, &plan->recipe));
+  T3_TRY(t3_choose(problem, algorithm, &plan->chosen, &plan->explanation));
+  T3_TRY(plan->chosen.algorithm->recipe(problem, &plan->chosen.variant, &plan->recipe));
   T3_TRY(check_recipe(plan->slot, &problem->layer, &plan->recipe));
   explain_recipe(plan);
   if (!t3_text_ok(&plan->explanation)) return t3_fail(TCONV3D_OUT_OF_HOST_MEMORY, "no memory for a plan");
@@ -132,7 +134,7 @@ tconv3d_status tconv3d_plan_query(const tconv3d_plan *plan, tconv3d_plan_info *i
   if (!plan || !info) return t3_fail(TCONV3D_INVALID_ARGUMENT, "%s is NULL", plan ? "info" : "plan");
   const t3_layer *layer = &plan->problem.layer;
   const t3_axis *axis = layer->axis;
-  *info = (tconv3d_plan_info){.algorithm = plan->algorithm->name,
+  *info = (tconv3d_plan_info){.algorithm = plan->chosen.algorithm->name,
                               .output_shape = {layer->batch, layer->out_channels, axis[0].out, axis[1].out, axis[2].out},
                               .x_bytes = (uint64_t)layer->x_count * sizeof(float),
                               .w_bytes = (uint64_t)layer->w_count * sizeof(float),

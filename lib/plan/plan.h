@@ -15,7 +15,7 @@ struct tconv3d_plan {
   tconv3d_context *context;
   const t3_slot *slot;
   t3_problem problem;
-  const t3_algorithm *algorithm;
+  t3_candidate chosen;
   t3_recipe recipe;
   t3_program *program; /* the context's */
   t3_step pack, run[T3_MAX_LAUNCHES];
@@ -44,8 +44,5 @@ tconv3d_plan *t3_plan_retain(const tconv3d_plan *plan);
 
 /* Whether the device can hold the tensors and what the recipe needs, as tconv3d_plan_create refuses it. */
 bool t3_recipe_fits(const tconv3d_device_info *device, const t3_layer *layer, const t3_recipe *recipe);
-
-/* Chooses the algorithm for the problem: the named one or the cheapest applicable; says why, a line each, in explanation. */
-tconv3d_status t3_choose(const t3_problem *problem, const char *name, const t3_algorithm **algorithm, t3_text *explanation);
 
 #endif

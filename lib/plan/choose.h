@@ -1,0 +1,16 @@
+/* choose.h: from a problem to the candidate that serves it. */
+#ifndef T3_CHOOSE_H
+#define T3_CHOOSE_H
+
+#include "algo/algo.h"
+
+/* All variants of an applicable algorithm, the least predicted time first; list has room for T3_MAX_VARIANTS. */
+size_t t3_candidates(const t3_problem *problem, const t3_algorithm *algorithm, t3_candidate *list);
+
+/* Whether the device has the memory that the candidate wants. */
+bool t3_candidate_fits(const t3_problem *problem, const t3_candidate *candidate);
+
+/* Chooses for the problem, within the named algorithm unless name is NULL; says why, a line each, in explanation. */
+tconv3d_status t3_choose(const t3_problem *problem, const char *name, t3_candidate *chosen, t3_text *explanation);
+
+#endif
