@@ -1,21 +1,26 @@
-/* phase.cl: dense phases with explicit vectors, for CPU devices: one work-item a work-group, no barrier, no local memory.
+/* phase.cl: dense phases with vectors of positions, for CPU devices: one work-item a work-group, no barrier, no local memory.
  *
  * Along one axis o = stride*t + a; the taps that reach residue a form a progression (first tap, then every stride/g-th, each
  * dilation/g input positions lower), so each residue is a dense correlation over t. A work-item owns BLOCK_M output channels of
- * one residue of D and of H, one t of D, BLOCK_H values of t of H, and walks along W: there it computes BLOCK_W vectors of
- * VECTOR consecutive t for all STRIDE_W residues at once, so that loads of x serve every residue and whole contiguous rows are
- * stored.
+ * one residue of D and of H and one t of D, and walks along a line of values of t, for all STRIDE_W residues of W at once, so
+ * that loads of x serve every residue and whole contiguous rows are stored:
  *
  *   sums[m][h][v][a] += x[c][t_d + offset_d][t_h + h + offset_h][t_w + v*VECTOR + offset_w(k)] * w[c][m][tap]
  *
- * x is read from a copy with zeros around it (phase_pad), so that no tap needs a check; a tap that does not exist is not there
- * to meet an Inf. packed holds the weights in the order of use: [group][m block][residue d][residue h][c][tap d][tap
- * h][k_w][BLOCK_M], then the bias [group][m block][BLOCK_M]; channels past the last are zero and never stored.
+ * FLAT 0: a line is a row of W, and BLOCK_H rows are taken at once. FLAT 1: a line is a whole plane, row after row as it lies
+ * in x; vectors run over the ends of rows, so short and odd rows leave only the margin's lanes idle, and stores go by rows.
  *
- * Required: GROUPS GROUP_IN GROUP_OUT, KERNEL_ STRIDE_ PADDING_ DILATION_ for D H W, VECTOR BLOCK_M BLOCK_H BLOCK_W,
- * MIN_OFFSET_ for D H W, and for D and H RESIDUES_ and the tables by residue TAP_START_ (residues+1 values: how many taps the
- * residues before have), FIRST_TAP_, FIRST_OFFSET_, and the steps TAP_STEP_, OFFSET_STEP_. */
+ * x is read from a copy with zeros around it (pad.cl's) or, where no tap reaches over an edge, in place. A line's last block
+ * starts where it still ends with the line, so nothing past the line is read, except that a line shorter than a block reads on
+ * in the copy, which is that much longer. packed holds the weights in the order of use: [group][m block][residue d][residue
+ * h][c][tap d][tap h][k_w][BLOCK_M], then the bias [group][m block][BLOCK_M]; channels past the last are zero and never stored.
+ *
+ * Required: GROUPS GROUP_IN GROUP_OUT, KERNEL_ STRIDE_ PADDING_ DILATION_ for D H W, VECTOR BLOCK_M BLOCK_H BLOCK_W FLAT STREAM
+ * (1: y outgrows the caches, so it is stored past them), MIN_OFFSET_ for D H W, and for D and H RESIDUES_ and the tables by
+ * residue TAP_START_ (residues+1 values: how many taps the residues before have), FIRST_TAP_, FIRST_OFFSET_, and the steps
+ * TAP_STEP_, OFFSET_STEP_. */
 #include "common.cl"
+#include "pad.cl"
 
 #if !defined(GROUPS) || !defined(GROUP_IN) || !defined(GROUP_OUT)
 #error "GROUPS, GROUP_IN and GROUP_OUT are required"
@@ -25,8 +30,8 @@
 #error "KERNEL_ and STRIDE_ D, H and W are required"
 #endif
 #if !defined(PADDING_W) || !defined(DILATION_W) || !defined(VECTOR) || !defined(BLOCK_M) || !defined(BLOCK_H) || \
-    !defined(BLOCK_W)
-#error "PADDING_W, DILATION_W, VECTOR and BLOCK_ M, H and W are required"
+    !defined(BLOCK_W) || !defined(FLAT) || !defined(STREAM)
+#error "PADDING_W, DILATION_W, VECTOR, BLOCK_ M, H and W, FLAT and STREAM are required"
 #endif
 #if !defined(RESIDUES_D) || !defined(RESIDUES_H) || !defined(MIN_OFFSET_D) || !defined(MIN_OFFSET_H) || !defined(MIN_OFFSET_W)
 #error "RESIDUES_ D and H and MIN_OFFSET_ D, H and W are required"
@@ -97,30 +102,6 @@ T3_SINGLE void phase_pack(ulong items, __global const float *restrict w, ulong w
       }
 }
 
-/* Copies one row: dst[i] = src[i + shift] where that is inside the row of in elements, else 0. */
-static inline void pad_row(__global float *restrict dst, int width, __global const float *restrict src, int in, int shift) {
-  const int begin = clamp(-shift, 0, width), end = clamp(in - shift, begin, width);
-  for (int i = 0; i < begin; ++i) dst[i] = 0.0f;
-  for (int i = begin; i < end; ++i) dst[i] = src[i + shift];
-  for (int i = end; i < width; ++i) dst[i] = 0.0f;
-}
-
-/* One work-item fills one (image and channel, depth) plane of the padded copy. */
-T3_SINGLE void phase_pad(ulong items, __global const float *restrict x, ulong x_start, __global float *restrict padded,
-                         ulong padded_start, long in_d, long in_h, long in_w, long padded_d, long padded_h, long padded_w) {
-  ulong item = get_global_id(0);
-  if (item >= items) return;
-  const long d = (long)(item % padded_d) + MIN_OFFSET_D;
-  const ulong channel = item / padded_d;
-  __global float *to = padded + padded_start + item * padded_h * padded_w;
-  for (long row = 0; row < padded_h; ++row, to += padded_w) {
-    const long h = row + MIN_OFFSET_H;
-    const bool inside = d >= 0 && d < in_d && h >= 0 && h < in_h;
-    __global const float *from = x + x_start + (inside ? ((channel * in_d + d) * in_h + h) * in_w : 0);
-    pad_row(to, (int)padded_w, from, inside ? (int)in_w : 0, inside ? MIN_OFFSET_W : 0);
-  }
-}
-
 #if STRIDE_W == 2 && VECTOR == 4
 #define INTERLEAVE_LOW(a, b) (float4)((a).s0, (b).s0, (a).s1, (b).s1)
 #define INTERLEAVE_HIGH(a, b) (float4)((a).s2, (b).s2, (a).s3, (b).s3)
@@ -136,33 +117,70 @@ T3_SINGLE void phase_pad(ulong items, __global const float *restrict x, ulong x_
             (a).sf, (b).sf)
 #endif
 
+#if STREAM && defined(__has_builtin)
+#if __has_builtin(__builtin_nontemporal_store)
+#define STORE_PAST_CACHE(value, to) __builtin_nontemporal_store(value, (__global VEC *)(to))
+#endif
+#endif
+
+/* One whole vector; past the caches where that is asked for and the address allows it. */
+static inline void store_vector(VEC value, __global float *to) {
+#ifdef STORE_PAST_CACHE
+  if (((size_t)to & (sizeof(VEC) - 1)) == 0) {
+    STORE_PAST_CACHE(value, to);
+    return;
+  }
+#endif
+  VSTORE(value, to);
+}
+
+/* The sums of one m, h and v, as they lie in memory: element i of a row of y is lane[LANE(i)]. */
+typedef union {
+  VEC vector[STRIDE_W];
+  float lane[STRIDE_W * VECTOR];
+} line_t;
+#define LANE(i) ((i) % STRIDE_W * VECTOR + (i) / STRIDE_W)
+
 /* Stores the residues of VECTOR values of t, interleaved: count outputs, all VECTOR*STRIDE_W of them but at a row's end. */
-static inline void store_outputs(__global float *to, const VEC *sums, int count) {
+static inline void store_outputs(__global float *to, const line_t *line, int count) {
 #if STRIDE_W == 1
   if (count >= VECTOR) {
-    VSTORE(sums[0], to);
+    store_vector(line->vector[0], to);
     return;
   }
 #elif STRIDE_W == 2
   if (count >= 2 * VECTOR) {
-    VSTORE(INTERLEAVE_LOW(sums[0], sums[1]), to);
-    VSTORE(INTERLEAVE_HIGH(sums[0], sums[1]), to + VECTOR);
+    const VEC even = line->vector[0], odd = line->vector[1];
+    store_vector(INTERLEAVE_LOW(even, odd), to);
+    store_vector(INTERLEAVE_HIGH(even, odd), to + VECTOR);
     return;
   }
 #endif
-  /* Element by element from memory. Every index into sums is a constant: one that is not would keep all sums in memory. */
-  union {
-    VEC vector[STRIDE_W];
-    float lane[STRIDE_W * VECTOR];
-  } row;
-#pragma unroll
-  for (int a = 0; a < STRIDE_W; ++a) row.vector[a] = sums[a];
-  for (int i = 0; i < min(count, STRIDE_W * VECTOR); ++i) to[i] = row.lane[i % STRIDE_W * VECTOR + i / STRIDE_W];
+  for (int i = 0; i < min(count, STRIDE_W * VECTOR); ++i) to[i] = line->lane[LANE(i)];
 }
 
+#if FLAT
+/* The same for VECTOR values of t that begin at column col of a line of rows of pitch values: to is that row of y, the first of
+ * rows that there are, each row_step elements further. */
+static inline void store_flat(__global float *to, const line_t *line, int col, int pitch, int out_w, int rows, ulong row_step) {
+  if (col + VECTOR <= pitch) {
+    const int count = out_w - col * STRIDE_W;
+    if (count > 0 && rows > 0) store_outputs(to + col * STRIDE_W, line, count);
+    return;
+  }
+  for (int lane = 0; lane < VECTOR && rows > 0; --rows, to += row_step, col = 0) {
+    const int lanes = min(VECTOR - lane, pitch - col), count = min(lanes * STRIDE_W, out_w - col * STRIDE_W);
+    for (int i = 0; i < count; ++i) to[col * STRIDE_W + i] = line->lane[LANE(lane * STRIDE_W + i)];
+    lane += lanes;
+  }
+}
+#endif
+
+/* lines: of a plane, blocks of BLOCK_H rows or (FLAT) 1; length: values of t in a line; chunk: those that a work-item takes, a
+ * multiple of its block, the last one of a line also what is left; run: how many lines it takes so. */
 T3_SINGLE void phase(ulong items, __global const float *restrict x, ulong x_start, __global const float *restrict packed,
                      ulong packed_start, __global float *restrict y, ulong y_start, long padded_d, long padded_h, long padded_w,
-                     long out_d, long out_h, long out_w) {
+                     long out_d, long out_h, long out_w, long lines, long length, long chunk, long run) {
   ulong item = get_global_id(0);
   if (item >= items) return;
   /* The m block and the residues change fastest: they read the same x, which so stays in the cache. */
@@ -172,20 +190,23 @@ T3_SINGLE void phase(ulong items, __global const float *restrict x, ulong x_star
   item /= RESIDUES_H;
   const uint ad = item % RESIDUES_D;
   item /= RESIDUES_D;
-  const uint h_blocks = (out_h + STRIDE_H * BLOCK_H - 1) / (STRIDE_H * BLOCK_H);
-  const uint th = item % h_blocks * BLOCK_H;
-  item /= h_blocks;
+  const uint chunks = max((uint)length / (uint)chunk, 1u);
+  const uint part = item % chunks;
+  item /= chunks;
+  const uint runs = ((uint)lines + (uint)run - 1) / (uint)run;
+  const uint first_line = item % runs * (uint)run;
+  item /= runs;
   const uint count_d = (out_d + STRIDE_D - 1) / STRIDE_D;
   const uint td = item % count_d;
   const ulong image = item / count_d; /* n * GROUPS + group */
   const ulong group = image % GROUPS;
 
   const uint od = td * STRIDE_D + ad;
-  if (od >= out_d || th * STRIDE_H + ah >= out_h) return;
+  if (od >= out_d) return;
 
   const int pitch = (int)padded_w, plane = (int)(padded_h * padded_w);
   const ulong channel = (ulong)padded_d * plane;
-  x += x_start + image * GROUP_IN * channel + (ulong)td * plane + (ulong)th * pitch;
+  x += x_start + image * GROUP_IN * channel + (ulong)td * plane;
   packed += packed_start;
   const ulong block = group * M_BLOCKS + m_block;
   __global const float *bias = packed + (ulong)GROUPS * M_BLOCKS * BLOCK_WEIGHTS + block * BLOCK_M;
@@ -194,57 +215,89 @@ T3_SINGLE void phase(ulong items, __global const float *restrict x, ulong x_star
   const int taps = taps_d * taps_h;
   /* Where the rows of x that the taps of D and H meet lie; one flat loop over them is 10 % faster than two nested ones. */
   int shift[KERNEL_D * KERNEL_H];
-  for (int j = 0; j < taps; ++j)
-    shift[j] = (first_offset_d[ad] - MIN_OFFSET_D - j / taps_h * OFFSET_STEP_D) * plane +
-               (first_offset_h[ah] - MIN_OFFSET_H - j % taps_h * OFFSET_STEP_H) * pitch;
-  y += y_start + (image * GROUP_OUT * out_d + od) * out_h * out_w;
+  int taken = 0;
+  for (int jd = 0; jd < taps_d; ++jd)
+    for (int jh = 0; jh < taps_h; ++jh)
+      shift[taken++] = (first_offset_d[ad] - MIN_OFFSET_D - jd * OFFSET_STEP_D) * plane +
+                       (first_offset_h[ah] - MIN_OFFSET_H - jh * OFFSET_STEP_H) * pitch;
+  y += y_start + ((image * GROUP_OUT + m_block * BLOCK_M) * out_d + od) * out_h * out_w;
+  const ulong y_channel = (ulong)out_d * out_h * out_w;
 
-  for (int tw = 0; tw * STRIDE_W < out_w; tw += BLOCK_W * VECTOR) {
-    VEC sums[BLOCK_M][BLOCK_H][BLOCK_W][STRIDE_W];
+  const int begin = part * (int)chunk, end = part + 1 == chunks ? (int)length : begin + (int)chunk;
+  for (uint line = first_line; line < min(first_line + (uint)run, (uint)lines); ++line)
+    for (int next = begin; next < end; next += BLOCK_W * VECTOR) {
+      const uint th = line * BLOCK_H;
+      const int tw = max(min(next, (int)length - BLOCK_W * VECTOR), 0);
+      VEC sums[BLOCK_M][BLOCK_H][BLOCK_W][STRIDE_W];
 #pragma unroll
-    for (int m = 0; m < BLOCK_M; ++m)
+      for (int m = 0; m < BLOCK_M; ++m)
 #pragma unroll
-      for (int h = 0; h < BLOCK_H; ++h)
+        for (int h = 0; h < BLOCK_H; ++h)
 #pragma unroll
-        for (int v = 0; v < BLOCK_W; ++v)
+          for (int v = 0; v < BLOCK_W; ++v)
 #pragma unroll
-          for (int a = 0; a < STRIDE_W; ++a) sums[m][h][v][a] = (VEC)bias[m];
+            for (int a = 0; a < STRIDE_W; ++a) sums[m][h][v][a] = (VEC)bias[m];
 
-    __global const float *w = weights;
-    __global const float *from = x + tw;
-    for (uint c = 0; c < GROUP_IN; ++c, from += channel)
-      for (int j = 0; j < taps; ++j, w += ROW_WEIGHTS) {
-        __global const float *row = from + shift[j];
+      __global const float *w = weights;
+      __global const float *from = x + (ulong)th * pitch + tw;
+      for (uint c = 0; c < GROUP_IN; ++c, from += channel)
+        for (int j = 0; j < taps; ++j, w += ROW_WEIGHTS) {
+          __global const float *row = from + shift[j];
 #pragma unroll
-        for (int k = 0; k < KERNEL_W; ++k) {
-          VEC values[BLOCK_H][BLOCK_W];
-#pragma unroll
-          for (int h = 0; h < BLOCK_H; ++h)
-#pragma unroll
-            for (int v = 0; v < BLOCK_W; ++v) values[h][v] = VLOAD(row + h * pitch + v * VECTOR + (OFFSET_W(k) - MIN_OFFSET_W));
-#pragma unroll
-          for (int m = 0; m < BLOCK_M; ++m)
+          for (int k = 0; k < KERNEL_W; ++k) {
+            VEC values[BLOCK_H][BLOCK_W];
 #pragma unroll
             for (int h = 0; h < BLOCK_H; ++h)
 #pragma unroll
               for (int v = 0; v < BLOCK_W; ++v)
-                sums[m][h][v][RESIDUE_W(k)] = fma(values[h][v], (VEC)w[k * BLOCK_M + m], sums[m][h][v][RESIDUE_W(k)]);
+                values[h][v] = VLOAD(row + h * pitch + v * VECTOR + (OFFSET_W(k) - MIN_OFFSET_W));
+#pragma unroll
+            for (int m = 0; m < BLOCK_M; ++m)
+#pragma unroll
+              for (int h = 0; h < BLOCK_H; ++h)
+#pragma unroll
+                for (int v = 0; v < BLOCK_W; ++v)
+                  sums[m][h][v][RESIDUE_W(k)] = fma(values[h][v], (VEC)w[k * BLOCK_M + m], sums[m][h][v][RESIDUE_W(k)]);
+          }
         }
-      }
 
+      /* By way of memory, so that the stores are loops: unrolled they would be most of the code. Every index into sums is a
+       * constant: one that is not would keep all sums in memory. */
+      line_t lines_of[BLOCK_M][BLOCK_H][BLOCK_W];
 #pragma unroll
-    for (int m = 0; m < BLOCK_M; ++m)
+      for (int m = 0; m < BLOCK_M; ++m)
 #pragma unroll
-      for (int h = 0; h < BLOCK_H; ++h) {
-        const uint oh = (th + h) * STRIDE_H + ah;
-        const uint om = m_block * BLOCK_M + m;
-        if (om >= GROUP_OUT || oh >= out_h) continue;
-        __global float *to = y + ((ulong)om * out_d * out_h + oh) * out_w;
+        for (int h = 0; h < BLOCK_H; ++h)
 #pragma unroll
-        for (int v = 0; v < BLOCK_W; ++v) {
-          const long o = (long)(tw + v * VECTOR) * STRIDE_W;
-          if (o < out_w) store_outputs(to + o, sums[m][h][v], (int)min(out_w - o, (long)(VECTOR * STRIDE_W)));
-        }
+          for (int v = 0; v < BLOCK_W; ++v)
+#pragma unroll
+            for (int a = 0; a < STRIDE_W; ++a) lines_of[m][h][v].vector[a] = sums[m][h][v][a];
+
+      const int channels = min(BLOCK_M, (int)(GROUP_OUT - m_block * BLOCK_M));
+#if FLAT
+      int row = tw / pitch, col = tw - row * pitch;
+      const ulong row_step = (ulong)STRIDE_H * out_w;
+      for (int v = 0; v < BLOCK_W; ++v) {
+        const int rows = ((int)out_h - (int)ah - row * STRIDE_H + STRIDE_H - 1) / STRIDE_H;
+        __global float *to = y + (ulong)ah * out_w + row * row_step;
+#pragma unroll 1
+        for (int m = 0; m < channels; ++m, to += y_channel)
+          store_flat(to, &lines_of[m][0][v], col, pitch, (int)out_w, rows, row_step);
+        for (col += VECTOR; col >= pitch; col -= pitch) ++row;
       }
-  }
+#else
+#pragma unroll 1
+      for (int m = 0; m < channels; ++m)
+#pragma unroll 1
+        for (int h = 0; h < BLOCK_H; ++h) {
+          const uint oh = (th + h) * STRIDE_H + ah;
+          if (oh >= out_h) break;
+          __global float *to = y + m * y_channel + (ulong)oh * out_w;
+          for (int v = 0; v < BLOCK_W; ++v) {
+            const int o = (tw + v * VECTOR) * STRIDE_W;
+            if (o < out_w) store_outputs(to + o, &lines_of[m][h][v], (int)out_w - o);
+          }
+        }
+#endif
+    }
 }

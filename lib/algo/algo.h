@@ -26,7 +26,7 @@ typedef struct t3_arg {
   int64_t number;
 } t3_arg;
 
-enum { T3_MAX_ARGS = 16, T3_MAX_LAUNCHES = 4 };
+enum { T3_MAX_ARGS = 20, T3_MAX_LAUNCHES = 4 };
 
 /* One kernel launch: items work-items in a row, in work-groups of local. The kernel's first argument is items, a ulong; with 0
  * it must do nothing, which is how a plan makes the runtime generate its code. */
@@ -90,5 +90,8 @@ void t3_define_axes(t3_text *defines, const char *name, const int64_t value[3]);
 
 /* Multiply-adds that a device does a second at best, by its compute units, clock (assumed) and vectors; for costs only. */
 double t3_device_rate(const tconv3d_device_info *device);
+/* The same for cycles of one CPU core, spread over all of them, and for floats that go to or from memory. */
+double t3_cycles_to_seconds(const tconv3d_device_info *device, double cycles);
+double t3_stream_seconds(const tconv3d_device_info *device, int64_t floats);
 
 #endif

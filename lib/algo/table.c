@@ -61,3 +61,14 @@ double t3_device_rate(const tconv3d_device_info *device) {
   double units = device->compute_units ? device->compute_units : 1;
   return units * (gpu ? 64 * 1.5e9 : 2 * (double)device->vector_width * 2.5e9);
 }
+
+double t3_cycles_to_seconds(const tconv3d_device_info *device, double cycles) {
+  /* One work-item a group leaves a GPU's lanes idle. */
+  double units = device->compute_units ? device->compute_units : 1;
+  return cycles / (units * 2.5e9) * (device->type & CL_DEVICE_TYPE_GPU ? 32 : 1);
+}
+
+double t3_stream_seconds(const tconv3d_device_info *device, int64_t floats) {
+  double bytes = (double)floats * sizeof(float);
+  return bytes / (bytes > (double)device->cache_bytes ? 20e9 : 60e9); /* measured on two cores */
+}

@@ -1,0 +1,207 @@
+/* channels.cl: dense phases with vectors of output channels, for CPU devices: one work-item a work-group, no barrier, no local
+ * memory.
+ *
+ * The phases are those of phase.cl. Here the lanes of a vector are neighbouring output channels, and a value of x is broadcast
+ * to them: rows may have any length. A work-item owns VECTORS vectors of channels of one residue of D, of H and of W, and a run
+ * of positions (t_d, t_h, t_w) in a row; it takes TILE positions at a time:
+ *
+ *   sums[i][v] += packed[c][tap][v] * x[c][position i + offset of tap]
+ *
+ * Weights are read once for TILE positions. Where those of a work-item outgrow the cache, CHUNK input channels at a time serve
+ * all its positions, and the sums wait in memory meanwhile. x is read from a copy with zeros around it (pad.cl's) or, where no
+ * tap reaches over an edge, in place. packed holds the weights in the order of use: [group][m block][residue d][residue
+ * h][residue w][c][tap d][tap h][tap w][VECTORS*VECTOR], then the bias [group][m block][VECTORS*VECTOR]; channels past the last
+ * are zero and never stored.
+ *
+ * Required: GROUPS GROUP_IN GROUP_OUT, KERNEL_ for D H W, STRIDE_ for D H W, VECTOR VECTORS TILE TILES (at most so many a
+ * work-item) CHUNK, MIN_OFFSET_ for D H W, and for D, H and W RESIDUES_ and the tables by residue TAP_START_ (residues+1
+ * values: how many taps the residues before have), FIRST_TAP_, FIRST_OFFSET_, and the steps TAP_STEP_, OFFSET_STEP_. */
+#include "common.cl"
+#include "pad.cl"
+
+#if !defined(GROUPS) || !defined(GROUP_IN) || !defined(GROUP_OUT)
+#error "GROUPS, GROUP_IN and GROUP_OUT are required"
+#endif
+#if !defined(KERNEL_D) || !defined(KERNEL_H) || !defined(KERNEL_W) || !defined(STRIDE_D) || !defined(STRIDE_H) || \
+    !defined(STRIDE_W)
+#error "KERNEL_ and STRIDE_ D, H and W are required"
+#endif
+#if !defined(VECTOR) || !defined(VECTORS) || !defined(TILE) || !defined(TILES) || !defined(CHUNK)
+#error "VECTOR, VECTORS, TILE, TILES and CHUNK are required"
+#endif
+#if !defined(RESIDUES_D) || !defined(TAP_START_D) || !defined(FIRST_TAP_D) || !defined(FIRST_OFFSET_D) || \
+    !defined(TAP_STEP_D) || !defined(OFFSET_STEP_D)
+#error "the tables of axis D are required"
+#endif
+#if !defined(RESIDUES_H) || !defined(TAP_START_H) || !defined(FIRST_TAP_H) || !defined(FIRST_OFFSET_H) || \
+    !defined(TAP_STEP_H) || !defined(OFFSET_STEP_H)
+#error "the tables of axis H are required"
+#endif
+#if !defined(RESIDUES_W) || !defined(TAP_START_W) || !defined(FIRST_TAP_W) || !defined(FIRST_OFFSET_W) || \
+    !defined(TAP_STEP_W) || !defined(OFFSET_STEP_W)
+#error "the tables of axis W are required"
+#endif
+
+__constant int tap_start_d[] = {TAP_START_D};
+__constant int first_tap_d[] = {FIRST_TAP_D};
+__constant int first_offset_d[] = {FIRST_OFFSET_D};
+__constant int tap_start_h[] = {TAP_START_H};
+__constant int first_tap_h[] = {FIRST_TAP_H};
+__constant int first_offset_h[] = {FIRST_OFFSET_H};
+__constant int tap_start_w[] = {TAP_START_W};
+__constant int first_tap_w[] = {FIRST_TAP_W};
+__constant int first_offset_w[] = {FIRST_OFFSET_W};
+
+#define CHANNELS (VECTORS * VECTOR)
+#define M_BLOCKS ((GROUP_OUT + CHANNELS - 1) / CHANNELS)
+#define TAPS_H ((ulong)tap_start_h[RESIDUES_H])
+#define TAPS_W ((ulong)tap_start_w[RESIDUES_W])
+#define BLOCK_WEIGHTS ((ulong)tap_start_d[RESIDUES_D] * TAPS_H * TAPS_W * GROUP_IN * CHANNELS)
+
+typedef struct {
+  uint d, h, w;
+} residue_t;
+
+/* Takes the residues off an item's index. */
+static inline residue_t residue_of(ulong *item) {
+  residue_t a;
+  a.w = *item % RESIDUES_W;
+  *item /= RESIDUES_W;
+  a.h = *item % RESIDUES_H;
+  *item /= RESIDUES_H;
+  a.d = *item % RESIDUES_D;
+  *item /= RESIDUES_D;
+  return a;
+}
+
+static inline uint taps_of(__constant const int *start, uint residue) {
+  return start[residue + 1] - start[residue];
+}
+
+/* Where the weights of a residue start in a block. */
+static inline ulong phase_start(residue_t a) {
+  const ulong taps_d = taps_of(tap_start_d, a.d), taps_h = taps_of(tap_start_h, a.h);
+  const ulong before =
+      tap_start_d[a.d] * TAPS_H * TAPS_W + taps_d * tap_start_h[a.h] * TAPS_W + taps_d * taps_h * tap_start_w[a.w];
+  return before * GROUP_IN * CHANNELS;
+}
+
+/* One work-item packs one (group, m block, residue); those of residue (0, 0, 0) the bias too. */
+T3_SINGLE void channels_pack(ulong items, __global const float *restrict w, ulong w_start, __global const float *restrict b,
+                             ulong b_start, __global float *restrict packed, ulong packed_start, long has_bias) {
+  ulong item = get_global_id(0);
+  if (item >= items) return;
+  const residue_t a = residue_of(&item);
+  const uint first_m = item % M_BLOCKS * CHANNELS, channels = min((uint)CHANNELS, GROUP_OUT - first_m);
+  const ulong group = item / M_BLOCKS;
+
+  packed += packed_start;
+  if (a.d + a.h + a.w == 0)
+    for (uint m = 0; m < CHANNELS; ++m)
+      packed[(ulong)GROUPS * M_BLOCKS * BLOCK_WEIGHTS + item * CHANNELS + m] =
+          has_bias && m < channels ? b[b_start + group * GROUP_OUT + first_m + m] : 0.0f;
+
+  w += w_start + (group * GROUP_IN * GROUP_OUT + first_m) * KERNEL_D * KERNEL_H * KERNEL_W;
+  __global float *to = packed + item * BLOCK_WEIGHTS + phase_start(a);
+  for (uint c = 0; c < GROUP_IN; ++c, w += (ulong)GROUP_OUT * KERNEL_D * KERNEL_H * KERNEL_W)
+    for (uint jd = 0; jd < taps_of(tap_start_d, a.d); ++jd)
+      for (uint jh = 0; jh < taps_of(tap_start_h, a.h); ++jh)
+        for (uint jw = 0; jw < taps_of(tap_start_w, a.w); ++jw, to += CHANNELS) {
+          const ulong tap = ((first_tap_d[a.d] + jd * TAP_STEP_D) * KERNEL_H + first_tap_h[a.h] + jh * TAP_STEP_H) * KERNEL_W +
+                            first_tap_w[a.w] + jw * TAP_STEP_W;
+          for (uint m = 0; m < CHANNELS; ++m) to[m] = m < channels ? w[(ulong)m * KERNEL_D * KERNEL_H * KERNEL_W + tap] : 0.0f;
+        }
+}
+
+/* run: positions of a work-item, at most TILES*TILE, a multiple of TILE. */
+T3_SINGLE void channels(ulong items, __global const float *restrict x, ulong x_start, __global const float *restrict packed,
+                        ulong packed_start, __global float *restrict y, ulong y_start, long padded_d, long padded_h,
+                        long padded_w, long out_d, long out_h, long out_w, long run) {
+  ulong item = get_global_id(0);
+  if (item >= items) return;
+  const residue_t a = residue_of(&item);
+  const uint m_block = item % M_BLOCKS;
+  item /= M_BLOCKS;
+  const uint count_d = (out_d + STRIDE_D - 1) / STRIDE_D, count_h = (out_h + STRIDE_H - 1) / STRIDE_H,
+             count_w = (out_w + STRIDE_W - 1) / STRIDE_W;
+  const uint all = count_d * count_h * count_w, runs = (all + (uint)run - 1) / (uint)run;
+  const uint first = item % runs * (uint)run;
+  const ulong image = item / runs; /* n * GROUPS + group */
+  const ulong group = image % GROUPS;
+
+  const int plane = (int)(padded_h * padded_w), pitch = (int)padded_w;
+  const ulong channel = (ulong)padded_d * plane;
+  x += x_start + image * GROUP_IN * channel;
+  packed += packed_start;
+  const ulong block = group * M_BLOCKS + m_block;
+  __global const float *bias = packed + (ulong)GROUPS * M_BLOCKS * BLOCK_WEIGHTS + block * CHANNELS;
+  __global const float *weights = packed + block * BLOCK_WEIGHTS + phase_start(a);
+
+  int shift[KERNEL_D * KERNEL_H * KERNEL_W];
+  int taps = 0;
+  for (uint jd = 0; jd < taps_of(tap_start_d, a.d); ++jd)
+    for (uint jh = 0; jh < taps_of(tap_start_h, a.h); ++jh)
+      for (uint jw = 0; jw < taps_of(tap_start_w, a.w); ++jw)
+        shift[taps++] = (first_offset_d[a.d] - MIN_OFFSET_D - (int)jd * OFFSET_STEP_D) * plane +
+                        (first_offset_h[a.h] - MIN_OFFSET_H - (int)jh * OFFSET_STEP_H) * pitch + first_offset_w[a.w] -
+                        MIN_OFFSET_W - (int)jw * OFFSET_STEP_W;
+
+  /* Where each position lies in x and in y; -1: no such output. Positions past the last repeat it. */
+  int from[TILES * TILE];
+  long to[TILES * TILE];
+  const uint tiles = (min((uint)run, all - first) + TILE - 1) / TILE;
+  for (uint i = 0; i < tiles * TILE; ++i) {
+    const uint position = min(first + i, all - 1);
+    const uint tw = position % count_w, th = position / count_w % count_h, td = position / (count_w * count_h);
+    const uint od = td * STRIDE_D + a.d, oh = th * STRIDE_H + a.h, ow = tw * STRIDE_W + a.w;
+    const bool real = first + i < all && od < out_d && oh < out_h && ow < out_w;
+    from[i] = (int)td * plane + (int)th * pitch + (int)tw;
+    to[i] = real ? ((long)od * out_h + oh) * out_w + ow : -1;
+  }
+  const ulong y_channel = (ulong)out_d * out_h * out_w;
+  const uint real_channels = min((uint)CHANNELS, GROUP_OUT - m_block * CHANNELS);
+  y += y_start + (image * GROUP_OUT + m_block * CHANNELS) * y_channel;
+
+  typedef union {
+    VEC vector[TILE][VECTORS];
+    float lane[TILE][CHANNELS];
+  } tile_t;
+  tile_t kept[TILES];
+  for (uint first_c = 0; first_c < GROUP_IN; first_c += CHUNK) {
+    const uint end_c = min(first_c + CHUNK, (uint)GROUP_IN);
+    for (uint t = 0; t < tiles; ++t) {
+      VEC sums[TILE][VECTORS];
+#pragma unroll
+      for (int i = 0; i < TILE; ++i)
+#pragma unroll
+        for (int v = 0; v < VECTORS; ++v) sums[i][v] = first_c ? kept[t].vector[i][v] : VLOAD(bias + v * VECTOR);
+      int at[TILE];
+#pragma unroll
+      for (int i = 0; i < TILE; ++i) at[i] = from[t * TILE + i];
+
+      __global const float *w = weights + (ulong)first_c * taps * CHANNELS;
+      __global const float *xc = x + first_c * channel;
+      for (uint c = first_c; c < end_c; ++c, xc += channel)
+        for (int j = 0; j < taps; ++j, w += CHANNELS) {
+          __global const float *row = xc + shift[j];
+          VEC value[VECTORS];
+#pragma unroll
+          for (int v = 0; v < VECTORS; ++v) value[v] = VLOAD(w + v * VECTOR);
+#pragma unroll
+          for (int i = 0; i < TILE; ++i) {
+            const VEC broadcast = (VEC)row[at[i]];
+#pragma unroll
+            for (int v = 0; v < VECTORS; ++v) sums[i][v] = fma(broadcast, value[v], sums[i][v]);
+          }
+        }
+#pragma unroll
+      for (int i = 0; i < TILE; ++i)
+#pragma unroll
+        for (int v = 0; v < VECTORS; ++v) kept[t].vector[i][v] = sums[i][v];
+      if (end_c < GROUP_IN) continue;
+      for (uint m = 0; m < real_channels; ++m)
+        for (int i = 0; i < TILE; ++i)
+          if (to[t * TILE + i] >= 0) y[m * y_channel + to[t * TILE + i]] = kept[t].lane[i][m];
+    }
+  }
+}

@@ -1,0 +1,139 @@
+/* channels: dense phases with vectors of output channels, for CPU devices (cl/channels.cl has the maths and the layout). It
+ * wins where rows are short and channels many: its lanes do not care for the length of a row. */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "algo/algo.h"
+#include "algo/padded.h"
+#include "base/checked.h"
+
+/* What one work-item computes at a time: tile positions of vectors vectors of width channels. */
+struct block {
+  int64_t width, vectors, tile;
+};
+
+enum {
+  MAX_TAPS = 1024,        /* a work-item keeps that many offsets */
+  MAX_RESIDUES = 64,      /* of an axis: the length of the tables in the program */
+  TILES = 16,             /* a work-item's sums then take 24 KiB at most, in the first cache */
+  CHUNK_BYTES = 128 << 10 /* of weights, which stay in the second cache for all tiles: 64 to 256 KiB measured alike */
+};
+
+static bool applicable(const t3_problem *problem, char *why, size_t capacity) {
+  const t3_axis *axis = problem->layer.axis;
+  if (problem->layer.taps > MAX_TAPS) return t3_too_much(why, capacity, "kernel_size, all axes", problem->layer.taps, MAX_TAPS);
+  int64_t outputs = 1;
+  for (int a = 0; a < 3; ++a) {
+    if (problem->phases[a].residues > MAX_RESIDUES) return t3_too_much(why, capacity, "stride", axis[a].stride, MAX_RESIDUES);
+    if (!t3_mul(outputs, axis[a].out, &outputs)) outputs = INT64_MAX;
+  }
+  if (outputs > INT32_MAX) return t3_too_much(why, capacity, "an output channel's number of elements", outputs, INT32_MAX);
+  t3_padded padded = t3_padded_of(problem, 1, 0);
+  return t3_padded_check(problem, &padded, why, capacity);
+}
+
+/* Blocks whose sums, vectors of weights and broadcast value the registers hold: 32 where the vectors are of 512 bits, else 16.
+ */
+static size_t variants(const t3_problem *problem, t3_variant *list) {
+  static const int64_t blocks[][2] = {{4, 6}, {4, 5}, {3, 8}, {2, 12}, {2, 8},  {1, 16}, {1, 8},
+                                      {2, 6}, {2, 5}, {3, 4}, {2, 4},  {1, 12}, {1, 4}};
+  int64_t native = t3_max(t3_min(problem->device.vector_width, 16), 4), registers = native == 16 ? 32 : 16;
+  size_t count = 0;
+  for (int64_t width = native; width >= 4; width /= 2)
+    for (size_t i = 0; i < sizeof blocks / sizeof *blocks; ++i)
+      if (blocks[i][0] * (blocks[i][1] + 1) + 1 <= registers) list[count++] = (t3_variant){{width, blocks[i][0], blocks[i][1]}};
+  return count;
+}
+
+static struct block block_of(const t3_variant *variant) {
+  return (struct block){variant->number[0], variant->number[1], variant->number[2]};
+}
+
+static int64_t all_positions(const t3_problem *problem) {
+  return t3_positions(problem, T3_D) * t3_positions(problem, T3_H) * t3_positions(problem, T3_W);
+}
+
+/* Positions of a work-item: all of them, or even parts of them. */
+static int64_t run_of(const t3_problem *problem, const struct block *block) {
+  int64_t tiles = t3_ceil_div(all_positions(problem), block->tile);
+  return block->tile * t3_ceil_div(tiles, t3_ceil_div(tiles, TILES));
+}
+
+static int64_t residues_of(const t3_problem *problem) {
+  const t3_phases *p = problem->phases;
+  return p[T3_D].residues * p[T3_H].residues * p[T3_W].residues;
+}
+
+static int64_t channel_blocks(const t3_problem *problem, const struct block *block) {
+  return problem->layer.groups * t3_ceil_div(problem->layer.group_out, block->width * block->vectors);
+}
+
+static int64_t packed_count(const t3_problem *problem, const struct block *block) {
+  const t3_layer *layer = &problem->layer;
+  int64_t taps = 1;
+  for (int a = 0; a < 3; ++a) {
+    int64_t sum = 0;
+    for (int64_t r = 0; r < problem->phases[a].residues; ++r) sum += t3_phase_at(&layer->axis[a], r).taps;
+    taps *= sum;
+  }
+  return channel_blocks(problem, block) * block->width * block->vectors * (taps * layer->group_in + 1);
+}
+
+static double cost(const t3_problem *problem, const t3_variant *variant) {
+  const t3_layer *layer = &problem->layer;
+  struct block block = block_of(variant);
+  t3_padded padded = t3_padded_of(problem, 1, 0);
+  /* One tap and input channel of a tile: two multiply-adds or two loads a cycle, results after four. */
+  double products = (double)(block.vectors * block.tile), loads = (double)(2 * block.vectors + block.tile);
+  double body = (products > loads ? products : loads) / 2;
+  if (body < 4) body = 4;
+  double tiles = (double)t3_ceil_div(all_positions(problem), block.tile) * (double)layer->batch;
+  tiles *= (double)channel_blocks(problem, &block);
+  double stores = (double)(block.tile * block.vectors * block.width) * 2.5; /* one by one, scattered */
+  double cycles = tiles * ((double)(layer->taps * layer->group_in) * (body + 1.5) + (double)residues_of(problem) * stores);
+  double runs = (double)t3_ceil_div(all_positions(problem), run_of(problem, &block)) * (double)layer->batch;
+  double weights = (double)packed_count(problem, &block) * (runs > 8 ? 8 : runs); /* the cache serves later ones */
+  return t3_cycles_to_seconds(&problem->device, cycles) + t3_stream_seconds(&problem->device, (int64_t)weights) / 2 +
+         t3_stream_seconds(&problem->device, layer->y_count) + t3_pad_seconds(problem, &padded) + 40e-6;
+}
+
+static void define_all(const t3_problem *problem, const struct block *block, t3_text *defines) {
+  const t3_layer *layer = &problem->layer;
+  int64_t most_taps = 1;
+  for (int a = 0; a < 3; ++a) most_taps *= t3_ceil_div(layer->axis[a].kernel, problem->phases[a].tap_step);
+  int64_t row = most_taps * block->width * block->vectors * (int64_t)sizeof(float);
+  t3_define_layer(defines, layer);
+  t3_define(defines, "VECTOR", block->width);
+  t3_define(defines, "VECTORS", block->vectors);
+  t3_define(defines, "TILE", block->tile);
+  t3_define(defines, "TILES", TILES);
+  t3_define(defines, "CHUNK", t3_max(CHUNK_BYTES / row, 8));
+  t3_define_min_offsets(defines, problem);
+  for (int a = 0; a < 3; ++a) t3_define_tables(defines, a, problem);
+}
+
+static tconv3d_status recipe(const t3_problem *problem, const t3_variant *variant, t3_recipe *recipe) {
+  const t3_layer *layer = &problem->layer;
+  const t3_axis *axis = layer->axis;
+  struct block block = block_of(variant);
+  t3_padded padded = t3_padded_of(problem, 1, 0);
+  int64_t blocks = channel_blocks(problem, &block) * residues_of(problem), run = run_of(problem, &block);
+  define_all(problem, &block, &recipe->defines);
+  recipe->deterministic = true;
+  recipe->packed_bytes = packed_count(problem, &block) * (int64_t)sizeof(float);
+  recipe->workspace_bytes = t3_padded_bytes(problem, &padded);
+  recipe->pack = (t3_launch){.kernel = "channels_pack", .local = 1, .items = blocks};
+  T3_ARGS(&recipe->pack, {T3_WEIGHT, 0}, {T3_BIAS, 0}, {T3_PACKED, 0}, {T3_NUMBER, layer->has_bias});
+  if (padded.copy) t3_add_pad(problem, &padded, recipe);
+  t3_launch *main = &recipe->run[recipe->num_run++];
+  *main = (t3_launch){.kernel = "channels", .local = 1};
+  main->items = layer->batch * blocks * t3_ceil_div(all_positions(problem), run);
+  T3_ARGS(main, {padded.copy ? T3_WORKSPACE : T3_X, 0}, {T3_PACKED, 0}, {T3_Y, 0}, {T3_NUMBER, padded.size[T3_D]},
+          {T3_NUMBER, padded.size[T3_H]}, {T3_NUMBER, padded.size[T3_W]}, {T3_NUMBER, axis[T3_D].out},
+          {T3_NUMBER, axis[T3_H].out}, {T3_NUMBER, axis[T3_W].out}, {T3_NUMBER, run});
+  snprintf(recipe->detail, sizeof recipe->detail, "%" PRId64 " positions x %" PRId64 " vectors of %" PRId64 " channels, %s",
+           block.tile, block.vectors, block.width, padded.copy ? "x copied with zeros around" : "x read in place");
+  return TCONV3D_OK;
+}
+
+const t3_algorithm t3_algo_channels = {"channels", "channels", applicable, variants, cost, recipe};

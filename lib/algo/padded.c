@@ -1,0 +1,99 @@
+/* The zero-padded copy of x, and the defines of phases by table. */
+#include "algo/padded.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "base/checked.h"
+
+int64_t t3_positions(const t3_problem *problem, int axis) {
+  return problem->phases[axis].positions;
+}
+
+int64_t t3_span(const t3_problem *problem, int axis) {
+  return problem->phases[axis].max_offset - problem->phases[axis].min_offset;
+}
+
+bool t3_too_much(char *why, size_t capacity, const char *what, int64_t value, int64_t limit) {
+  snprintf(why, capacity, "%s is %" PRId64 ", past the %" PRId64 " that its kernel is made for", what, value, limit);
+  return false;
+}
+
+t3_padded t3_padded_of(const t3_problem *problem, int64_t rows, int64_t slack) {
+  t3_padded padded = {
+      .size = {t3_positions(problem, T3_D), t3_round_up(t3_positions(problem, T3_H), rows), t3_positions(problem, T3_W)},
+      .slack = slack,
+      .copy = slack > 0};
+  for (int a = 0; a < 3; ++a) {
+    padded.size[a] += t3_span(problem, a);
+    /* Without any offset and without rounding up, the copy would be x itself. */
+    if (padded.size[a] != problem->layer.axis[a].in || problem->phases[a].min_offset) padded.copy = true;
+  }
+  return padded;
+}
+
+/* Elements; false when they overflow. */
+static bool padded_count(const t3_problem *problem, const t3_padded *padded, int64_t *count) {
+  *count = t3_max(problem->layer.batch, 1);
+  return t3_mul(*count, problem->layer.in_channels, count) && t3_product(count, padded->size, 3) &&
+         t3_add(*count, padded->slack, count) && *count < INT64_MAX / 16;
+}
+
+bool t3_padded_check(const t3_problem *problem, const t3_padded *padded, char *why, size_t capacity) {
+  int64_t count, channel = 1;
+  if (!t3_product(&channel, padded->size, 3)) channel = INT64_MAX;
+  if (channel > INT32_MAX) return t3_too_much(why, capacity, "the padded channel's number of elements", channel, INT32_MAX);
+  if (padded_count(problem, padded, &count)) return true;
+  snprintf(why, capacity, "the padded copy of x overflows 63 bits");
+  return false;
+}
+
+int64_t t3_padded_bytes(const t3_problem *problem, const t3_padded *padded) {
+  int64_t count = 0;
+  return padded->copy && padded_count(problem, padded, &count) ? count * (int64_t)sizeof(float) : 0;
+}
+
+double t3_pad_seconds(const t3_problem *problem, const t3_padded *padded) {
+  int64_t floats = t3_padded_bytes(problem, padded) / (int64_t)sizeof(float);
+  return floats ? t3_stream_seconds(&problem->device, 2 * floats) + 30e-6 : 0; /* 30 us: the launch, measured */
+}
+
+void t3_add_pad(const t3_problem *problem, const t3_padded *padded, t3_recipe *recipe) {
+  const t3_layer *layer = &problem->layer;
+  const t3_axis *axis = layer->axis;
+  const int64_t *size = padded->size;
+  t3_launch *pad = &recipe->run[recipe->num_run++];
+  *pad = (t3_launch){.kernel = "pad", .local = 1, .items = layer->batch * layer->in_channels * size[T3_D]};
+  T3_ARGS(pad, {T3_X, 0}, {T3_WORKSPACE, 0}, {T3_NUMBER, axis[T3_D].in}, {T3_NUMBER, axis[T3_H].in}, {T3_NUMBER, axis[T3_W].in},
+          {T3_NUMBER, size[T3_D]}, {T3_NUMBER, size[T3_H]}, {T3_NUMBER, size[T3_W]});
+}
+
+void t3_define_min_offsets(t3_text *defines, const t3_problem *problem) {
+  const t3_phases *p = problem->phases;
+  t3_define_axes(defines, "MIN_OFFSET", (int64_t[]){p[T3_D].min_offset, p[T3_H].min_offset, p[T3_W].min_offset});
+}
+
+void t3_define_tables(t3_text *defines, int a, const t3_problem *problem) {
+  const t3_axis *axis = &problem->layer.axis[a];
+  const t3_phases *phases = &problem->phases[a];
+  t3_text start = {0}, tap = {0}, offset = {0};
+  int64_t before = 0;
+  for (int64_t r = 0; r < phases->residues; ++r) {
+    t3_phase phase = t3_phase_at(axis, r);
+    t3_text_append(&start, ",%" PRId64, before += phase.taps);
+    t3_text_append(&tap, r ? ",%" PRId64 : "%" PRId64, phase.first_tap);
+    t3_text_append(&offset, r ? ",%" PRId64 : "%" PRId64, phase.first_offset);
+  }
+  bool whole = t3_text_ok(&start) && t3_text_ok(&tap) && t3_text_ok(&offset);
+  if (whole)
+    t3_text_append(defines, "TAP_START_%c=0%s\nFIRST_TAP_%c=%s\nFIRST_OFFSET_%c=%s\n", "DHW"[a], start.data, "DHW"[a], tap.data,
+                   "DHW"[a], offset.data);
+  else
+    defines->failed = true;
+  t3_text_append(defines, "RESIDUES_%c=%" PRId64 "\n", "DHW"[a], phases -> residues);
+  t3_text_append(defines, "TAP_STEP_%c=%" PRId64 "\nOFFSET_STEP_%c=%" PRId64 "\n", "DHW"[a], phases -> tap_step, "DHW"[a],
+                 phases -> offset_step);
+  t3_text_free(&start);
+  t3_text_free(&tap);
+  t3_text_free(&offset);
+}

@@ -1,0 +1,35 @@
+/* padded.h: what the algorithms for CPU devices share: the zero-padded copy of x (cl/pad.cl) and the tables by residue. */
+#ifndef T3_PADDED_H
+#define T3_PADDED_H
+
+#include "algo/algo.h"
+
+/* Sizes of the copy along D, H, W, elements past its end that may be read, and whether it is needed at all. */
+typedef struct t3_padded {
+  int64_t size[3], slack;
+  bool copy;
+} t3_padded;
+
+/* Values of t of an axis' residue 0, and how far apart its input offsets lie. */
+int64_t t3_positions(const t3_problem *problem, int axis);
+int64_t t3_span(const t3_problem *problem, int axis);
+
+/* rows: t of H is rounded up to a multiple of it. slack above 0 asks for the copy in any case. */
+t3_padded t3_padded_of(const t3_problem *problem, int64_t rows, int64_t slack);
+/* Whether its channels can be addressed with 32 bits and the whole with 63; else false with the reason. */
+bool t3_padded_check(const t3_problem *problem, const t3_padded *padded, char *why, size_t capacity);
+/* Once checked: its bytes, 0 without a copy, and the predicted seconds of making it. */
+int64_t t3_padded_bytes(const t3_problem *problem, const t3_padded *padded);
+double t3_pad_seconds(const t3_problem *problem, const t3_padded *padded);
+/* Adds the launch that makes it. */
+void t3_add_pad(const t3_problem *problem, const t3_padded *padded, t3_recipe *recipe);
+
+/* Defines: MIN_OFFSET_ of all axes; RESIDUES_ and the tables TAP_START_, FIRST_TAP_, FIRST_OFFSET_, TAP_STEP_, OFFSET_STEP_ of
+ * one. */
+void t3_define_min_offsets(t3_text *defines, const t3_problem *problem);
+void t3_define_tables(t3_text *defines, int axis, const t3_problem *problem);
+
+/* why = "WHAT is VALUE, past the LIMIT that its kernel is made for"; false. */
+bool t3_too_much(char *why, size_t capacity, const char *what, int64_t value, int64_t limit);
+
+#endif
