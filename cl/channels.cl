@@ -116,7 +116,7 @@ T3_SINGLE void channels_pack(ulong items, __global const float *restrict w, ulon
 /* run: positions of a work-item, at most TILES*TILE, a multiple of TILE. */
 T3_SINGLE void channels(ulong items, __global const float *restrict x, ulong x_start, __global const float *restrict packed,
                         ulong packed_start, __global float *restrict y, ulong y_start, long padded_d, long padded_h,
-                        long padded_w, long out_d, long out_h, long out_w, long run) {
+                        long padded_w, long in_d, long out_d, long out_h, long out_w, long run) {
   ulong item = get_global_id(0);
   if (item >= items) return;
   const residue_t a = residue_of(&item);
@@ -137,15 +137,17 @@ T3_SINGLE void channels(ulong items, __global const float *restrict x, ulong x_s
   __global const float *bias = packed + (ulong)GROUPS * M_BLOCKS * BLOCK_WEIGHTS + block * CHANNELS;
   __global const float *weights = packed + block * BLOCK_WEIGHTS + phase_start(a);
 
-  int shift[KERNEL_D * KERNEL_H * KERNEL_W];
+  int shift[KERNEL_D * KERNEL_H * KERNEL_W], tap_offset_d[KERNEL_D * KERNEL_H * KERNEL_W];
   int taps = 0;
   for (uint jd = 0; jd < taps_of(tap_start_d, a.d); ++jd)
     for (uint jh = 0; jh < taps_of(tap_start_h, a.h); ++jh)
-      for (uint jw = 0; jw < taps_of(tap_start_w, a.w); ++jw)
-        shift[taps++] = (first_offset_d[a.d] - MIN_OFFSET_D - (int)jd * OFFSET_STEP_D) * plane +
-                        (first_offset_h[a.h] - MIN_OFFSET_H - (int)jh * OFFSET_STEP_H) * pitch + first_offset_w[a.w] -
-                        MIN_OFFSET_W - (int)jw * OFFSET_STEP_W;
-
+      for (uint jw = 0; jw < taps_of(tap_start_w, a.w); ++jw) {
+        tap_offset_d[taps] = first_offset_d[a.d] - (int)jd * OFFSET_STEP_D;
+        shift[taps] = (tap_offset_d[taps] - MIN_OFFSET_D) * plane +
+                      (first_offset_h[a.h] - MIN_OFFSET_H - (int)jh * OFFSET_STEP_H) * pitch + first_offset_w[a.w] -
+                      MIN_OFFSET_W - (int)jw * OFFSET_STEP_W;
+        ++taps;
+      }
   /* Where each position lies in x and in y; -1: no such output. Positions past the last repeat it. */
   int from[TILES * TILE];
   long to[TILES * TILE];
@@ -179,14 +181,21 @@ T3_SINGLE void channels(ulong items, __global const float *restrict x, ulong x_s
 #pragma unroll
       for (int i = 0; i < TILE; ++i) at[i] = from[t * TILE + i];
 
+      /* Taps of D that leave x for all positions of the tile are left out. Offsets fall as taps rise. */
+      const int low_d = min(first + t * TILE, all - 1) / (count_w * count_h),
+                high_d = min(first + t * TILE + TILE - 1, all - 1) / (count_w * count_h);
+      int first_tap = 0, end_tap = taps;
+      while (first_tap < end_tap && low_d + tap_offset_d[first_tap] >= in_d) ++first_tap;
+      while (end_tap > first_tap && high_d + tap_offset_d[end_tap - 1] < 0) --end_tap;
+
       __global const float *w = weights + (ulong)first_c * taps * CHANNELS;
       __global const float *xc = x + first_c * channel;
-      for (uint c = first_c; c < end_c; ++c, xc += channel)
-        for (int j = 0; j < taps; ++j, w += CHANNELS) {
+      for (uint c = first_c; c < end_c; ++c, xc += channel, w += (ulong)taps * CHANNELS)
+        for (int j = first_tap; j < end_tap; ++j) {
           __global const float *row = xc + shift[j];
           VEC value[VECTORS];
 #pragma unroll
-          for (int v = 0; v < VECTORS; ++v) value[v] = VLOAD(w + v * VECTOR);
+          for (int v = 0; v < VECTORS; ++v) value[v] = VLOAD(w + j * CHANNELS + v * VECTOR);
 #pragma unroll
           for (int i = 0; i < TILE; ++i) {
             const VEC broadcast = (VEC)row[at[i]];

@@ -35,8 +35,8 @@ static bool applicable(const t3_problem *problem, char *why, size_t capacity) {
 /* Blocks whose sums, vectors of weights and broadcast value the registers hold: 32 where the vectors are of 512 bits, else 16.
  */
 static size_t variants(const t3_problem *problem, t3_variant *list) {
-  static const int64_t blocks[][2] = {{4, 6}, {4, 5}, {3, 8}, {2, 12}, {2, 8},  {1, 16}, {1, 8},
-                                      {2, 6}, {2, 5}, {3, 4}, {2, 4},  {1, 12}, {1, 4}};
+  static const int64_t blocks[][2] = {{4, 6}, {4, 5}, {3, 6},  {2, 8},  {2, 6}, {2, 5},
+                                      {2, 4}, {3, 4}, {1, 16}, {1, 12}, {1, 8}, {1, 4}};
   int64_t native = t3_max(t3_min(problem->device.vector_width, 16), 4), registers = native == 16 ? 32 : 16;
   size_t count = 0;
   for (int64_t width = native; width >= 4; width /= 2)
@@ -70,12 +70,7 @@ static int64_t channel_blocks(const t3_problem *problem, const struct block *blo
 
 static int64_t packed_count(const t3_problem *problem, const struct block *block) {
   const t3_layer *layer = &problem->layer;
-  int64_t taps = 1;
-  for (int a = 0; a < 3; ++a) {
-    int64_t sum = 0;
-    for (int64_t r = 0; r < problem->phases[a].residues; ++r) sum += t3_phase_at(&layer->axis[a], r).taps;
-    taps *= sum;
-  }
+  int64_t taps = t3_taps_of(problem, T3_D) * t3_taps_of(problem, T3_H) * t3_taps_of(problem, T3_W);
   return channel_blocks(problem, block) * block->width * block->vectors * (taps * layer->group_in + 1);
 }
 
@@ -129,8 +124,8 @@ static tconv3d_status recipe(const t3_problem *problem, const t3_variant *varian
   *main = (t3_launch){.kernel = "channels", .local = 1};
   main->items = layer->batch * blocks * t3_ceil_div(all_positions(problem), run);
   T3_ARGS(main, {padded.copy ? T3_WORKSPACE : T3_X, 0}, {T3_PACKED, 0}, {T3_Y, 0}, {T3_NUMBER, padded.size[T3_D]},
-          {T3_NUMBER, padded.size[T3_H]}, {T3_NUMBER, padded.size[T3_W]}, {T3_NUMBER, axis[T3_D].out},
-          {T3_NUMBER, axis[T3_H].out}, {T3_NUMBER, axis[T3_W].out}, {T3_NUMBER, run});
+          {T3_NUMBER, padded.size[T3_H]}, {T3_NUMBER, padded.size[T3_W]}, {T3_NUMBER, axis[T3_D].in},
+          {T3_NUMBER, axis[T3_D].out}, {T3_NUMBER, axis[T3_H].out}, {T3_NUMBER, axis[T3_W].out}, {T3_NUMBER, run});
   snprintf(recipe->detail, sizeof recipe->detail, "%" PRId64 " positions x %" PRId64 " vectors of %" PRId64 " channels, %s",
            block.tile, block.vectors, block.width, padded.copy ? "x copied with zeros around" : "x read in place");
   return TCONV3D_OK;

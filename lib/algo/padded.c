@@ -19,6 +19,12 @@ bool t3_too_much(char *why, size_t capacity, const char *what, int64_t value, in
   return false;
 }
 
+int64_t t3_taps_of(const t3_problem *problem, int axis) {
+  int64_t sum = 0;
+  for (int64_t r = 0; r < problem->phases[axis].residues; ++r) sum += t3_phase_at(&problem->layer.axis[axis], r).taps;
+  return sum;
+}
+
 t3_padded t3_padded_of(const t3_problem *problem, int64_t rows, int64_t slack) {
   t3_padded padded = {
       .size = {t3_positions(problem, T3_D), t3_round_up(t3_positions(problem, T3_H), rows), t3_positions(problem, T3_W)},
@@ -66,6 +72,17 @@ void t3_add_pad(const t3_problem *problem, const t3_padded *padded, t3_recipe *r
   *pad = (t3_launch){.kernel = "pad", .local = 1, .items = layer->batch * layer->in_channels * size[T3_D]};
   T3_ARGS(pad, {T3_X, 0}, {T3_WORKSPACE, 0}, {T3_NUMBER, axis[T3_D].in}, {T3_NUMBER, axis[T3_H].in}, {T3_NUMBER, axis[T3_W].in},
           {T3_NUMBER, size[T3_D]}, {T3_NUMBER, size[T3_H]}, {T3_NUMBER, size[T3_W]});
+}
+
+double t3_store_cycles(const t3_problem *problem, int64_t vectors, int64_t width) {
+  int64_t t_w = t3_positions(problem, T3_W);
+  double whole = (double)(t_w / width * width) / (double)t3_round_up(t_w, width);
+  if (problem->layer.axis[T3_W].stride > 2) whole = 0;
+  return (double)vectors * (4 + (1 - whole) * 1.5 * (double)width) + 30;
+}
+
+void t3_define_stream(t3_text *defines, const t3_problem *problem) {
+  t3_define(defines, "STREAM", problem->layer.y_count * (int64_t)sizeof(float) > (int64_t)problem->device.cache_bytes);
 }
 
 void t3_define_min_offsets(t3_text *defines, const t3_problem *problem) {

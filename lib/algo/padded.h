@@ -14,6 +14,9 @@ typedef struct t3_padded {
 int64_t t3_positions(const t3_problem *problem, int axis);
 int64_t t3_span(const t3_problem *problem, int axis);
 
+/* Taps of an axis, over all its residues that have an output. */
+int64_t t3_taps_of(const t3_problem *problem, int axis);
+
 /* rows: t of H is rounded up to a multiple of it. slack above 0 asks for the copy in any case. */
 t3_padded t3_padded_of(const t3_problem *problem, int64_t rows, int64_t slack);
 /* Whether its channels can be addressed with 32 bits and the whole with 63; else false with the reason. */
@@ -28,6 +31,13 @@ void t3_add_pad(const t3_problem *problem, const t3_padded *padded, t3_recipe *r
  * one. */
 void t3_define_min_offsets(t3_text *defines, const t3_problem *problem);
 void t3_define_tables(t3_text *defines, int axis, const t3_problem *problem);
+
+/* STREAM: 1 when y outgrows the last cache. */
+void t3_define_stream(t3_text *defines, const t3_problem *problem);
+
+/* What storing vectors of outputs costs beside their sums, in cycles: each goes through memory; what cannot be stored as whole
+ * vectors of a row goes element by element. */
+double t3_store_cycles(const t3_problem *problem, int64_t vectors, int64_t width);
 
 /* why = "WHAT is VALUE, past the LIMIT that its kernel is made for"; false. */
 bool t3_too_much(char *why, size_t capacity, const char *what, int64_t value, int64_t limit);

@@ -99,12 +99,7 @@ static t3_padded pad_sizes(const t3_problem *problem, const struct block *block)
 
 static int64_t packed_count(const t3_problem *problem, const struct block *block) {
   const t3_layer *layer = &problem->layer;
-  int64_t taps = 1;
-  for (int a = T3_D; a <= T3_H; ++a) {
-    int64_t sum = 0;
-    for (int64_t r = 0; r < problem->phases[a].residues; ++r) sum += t3_phase_at(&layer->axis[a], r).taps;
-    taps *= sum;
-  }
+  int64_t taps = t3_taps_of(problem, T3_D) * t3_taps_of(problem, T3_H);
   int64_t blocks = layer->groups * t3_ceil_div(layer->group_out, block->m);
   return blocks * block->m * (taps * layer->group_in * layer->axis[T3_W].kernel + 1);
 }
@@ -130,16 +125,6 @@ static bool applicable(const t3_problem *problem, char *why, size_t capacity) {
   return t3_padded_check(problem, &padded, why, capacity);
 }
 
-/* What the outputs of one block cost beside their sums, in cycles: each vector goes through memory; what cannot be stored as
- * whole vectors goes element by element. */
-static double store_cycles(const t3_problem *problem, const struct block *block) {
-  int64_t stride = problem->layer.axis[T3_W].stride, t_w = t3_positions(problem, T3_W);
-  double vectors = (double)(block->m * block->h * block->v * stride);
-  double whole = stride > 2 ? 0 : block->flat ? 1 - (double)block->width / (double)t3_max(t_w, block->width) : 1;
-  if (!block->flat && stride <= 2) whole = (double)(t_w / block->width * block->width) / (double)t3_round_up(t_w, block->width);
-  return vectors * (4 + (1 - whole) * 1.5 * (double)block->width) + 30;
-}
-
 static double cost(const t3_problem *problem, const t3_variant *variant) {
   const t3_layer *layer = &problem->layer;
   struct block block = block_of(variant);
@@ -150,8 +135,8 @@ static double cost(const t3_problem *problem, const t3_variant *variant) {
   double blocks = planes * lanes / (double)(block.width * block.h * block.v) * (double)t3_ceil_div(layer->group_out, block.m);
   double taps = (double)(layer->axis[T3_D].kernel * layer->axis[T3_H].kernel);
   double residues = (double)(problem->phases[T3_D].residues * problem->phases[T3_H].residues);
-  double cycles =
-      blocks * (taps * (double)layer->group_in * body_cycles(problem, &block) + residues * store_cycles(problem, &block));
+  double stores = t3_store_cycles(problem, block.m * block.h * block.v * layer->axis[T3_W].stride, block.width);
+  double cycles = blocks * (taps * (double)layer->group_in * body_cycles(problem, &block) + residues * stores);
   double seconds = t3_cycles_to_seconds(&problem->device, cycles) + t3_stream_seconds(&problem->device, layer->y_count);
   return seconds + t3_pad_seconds(problem, &padded) + 40e-6;
 }
@@ -163,7 +148,7 @@ static void define_all(const t3_problem *problem, const struct block *block, t3_
   t3_define(defines, "BLOCK_H", block->h);
   t3_define(defines, "BLOCK_W", block->v);
   t3_define(defines, "FLAT", block->flat);
-  t3_define(defines, "STREAM", problem->layer.y_count * (int64_t)sizeof(float) > (int64_t)problem->device.cache_bytes);
+  t3_define_stream(defines, problem);
   t3_define_min_offsets(defines, problem);
   for (int a = T3_D; a <= T3_H; ++a) t3_define_tables(defines, a, problem);
 }
@@ -189,8 +174,9 @@ static void add_launches(const t3_problem *problem, const struct block *block, c
   int64_t rows = t3_positions(problem, T3_D) * t3_ceil_div(lines, run) * t3_max(length / chunk, 1);
   *main = (t3_launch){.kernel = "phase", .local = 1, .items = layer->batch * layer->groups * rows * phases * m_blocks};
   T3_ARGS(main, {padded->copy ? T3_WORKSPACE : T3_X, 0}, {T3_PACKED, 0}, {T3_Y, 0}, {T3_NUMBER, size[T3_D]},
-          {T3_NUMBER, size[T3_H]}, {T3_NUMBER, size[T3_W]}, {T3_NUMBER, axis[T3_D].out}, {T3_NUMBER, axis[T3_H].out},
-          {T3_NUMBER, axis[T3_W].out}, {T3_NUMBER, lines}, {T3_NUMBER, length}, {T3_NUMBER, chunk}, {T3_NUMBER, run});
+          {T3_NUMBER, size[T3_H]}, {T3_NUMBER, size[T3_W]}, {T3_NUMBER, axis[T3_D].in}, {T3_NUMBER, axis[T3_H].in},
+          {T3_NUMBER, axis[T3_D].out}, {T3_NUMBER, axis[T3_H].out}, {T3_NUMBER, axis[T3_W].out}, {T3_NUMBER, lines},
+          {T3_NUMBER, length}, {T3_NUMBER, chunk}, {T3_NUMBER, run});
 }
 
 static tconv3d_status recipe(const t3_problem *problem, const t3_variant *variant, t3_recipe *recipe) {

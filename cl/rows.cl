@@ -1,0 +1,190 @@
+/* rows.cl: dense phases with vectors of positions and all residues of H at once, for CPU devices: one work-item a work-group,
+ * no barrier, no local memory.
+ *
+ * As phase.cl, but a work-item computes BLOCK_H values of t of H for all STRIDE_H residues of H and all STRIDE_W of W. A row of
+ * x then serves every tap of H that meets it, which phase.cl loads once for each tap: that counts where channels are so few
+ * that a loaded value meets little else (depthwise layers, one to three output channels).
+ *
+ *   sums[m][h][residue h][v][residue w] += x[c][t_d + offset_d][t_h + h + offset_h][t_w + v*VECTOR + offset_w] * w[c][m][tap]
+ *
+ * x is read from a copy with zeros around it (pad.cl's) or in place, as in phase.cl with FLAT 0. packed holds [group][m
+ * block][residue d][c][tap d][k_h][k_w][BLOCK_M], then the bias [group][m block][BLOCK_M]; channels past the last are zero and
+ * never stored.
+ *
+ * Required: GROUPS GROUP_IN GROUP_OUT, KERNEL_ STRIDE_ PADDING_ DILATION_ for D H W, VECTOR BLOCK_M BLOCK_H BLOCK_W STREAM,
+ * MIN_OFFSET_ for D H W, SPAN_H (the greatest input offset of H less the least), and for D RESIDUES_ and the tables by residue
+ * TAP_START_ (residues+1 values: how many taps the residues before have), FIRST_TAP_, FIRST_OFFSET_, and the steps TAP_STEP_,
+ * OFFSET_STEP_. */
+#include "common.cl"
+#include "lines.cl"
+#include "pad.cl"
+
+#if !defined(GROUPS) || !defined(GROUP_IN) || !defined(GROUP_OUT)
+#error "GROUPS, GROUP_IN and GROUP_OUT are required"
+#endif
+#if !defined(KERNEL_D) || !defined(KERNEL_H) || !defined(KERNEL_W) || !defined(STRIDE_D) || !defined(STRIDE_H) || \
+    !defined(PADDING_H) || !defined(DILATION_H)
+#error "KERNEL_ and STRIDE_ D, H and W, PADDING_H and DILATION_H are required"
+#endif
+#if !defined(BLOCK_M) || !defined(BLOCK_H) || !defined(BLOCK_W) || !defined(SPAN_H)
+#error "BLOCK_ M, H and W and SPAN_H are required"
+#endif
+#if !defined(RESIDUES_D) || !defined(TAP_START_D) || !defined(FIRST_TAP_D) || !defined(FIRST_OFFSET_D) || \
+    !defined(TAP_STEP_D) || !defined(OFFSET_STEP_D)
+#error "the tables of axis D are required"
+#endif
+
+__constant int tap_start_d[] = {TAP_START_D};
+__constant int first_tap_d[] = {FIRST_TAP_D};
+__constant int first_offset_d[] = {FIRST_OFFSET_D};
+
+#define M_BLOCKS ((GROUP_OUT + BLOCK_M - 1) / BLOCK_M)
+/* Weights of one (c, tap d), and of one m block of one group. */
+#define PLANE_WEIGHTS (KERNEL_H * KERNEL_W * BLOCK_M)
+#define BLOCK_WEIGHTS ((ulong)tap_start_d[RESIDUES_D] * GROUP_IN * PLANE_WEIGHTS)
+#define ROWS (BLOCK_H + SPAN_H)
+
+#define RESIDUE_H(k) T3_MOD((k)*DILATION_H - PADDING_H, STRIDE_H)
+#define OFFSET_H(k) ((RESIDUE_H(k) + PADDING_H - (k)*DILATION_H) / STRIDE_H)
+
+/* One work-item packs one (group, m block, residue d); those of residue 0 the bias too. */
+T3_SINGLE void rows_pack(ulong items, __global const float *restrict w, ulong w_start, __global const float *restrict b,
+                         ulong b_start, __global float *restrict packed, ulong packed_start, long has_bias) {
+  ulong item = get_global_id(0);
+  if (item >= items) return;
+  const uint ad = item % RESIDUES_D;
+  const ulong block = item / RESIDUES_D;
+  const uint first_m = block % M_BLOCKS * BLOCK_M, channels = min((uint)BLOCK_M, GROUP_OUT - first_m);
+  const ulong group = block / M_BLOCKS;
+
+  packed += packed_start;
+  if (ad == 0)
+    for (uint m = 0; m < BLOCK_M; ++m)
+      packed[(ulong)GROUPS * M_BLOCKS * BLOCK_WEIGHTS + block * BLOCK_M + m] =
+          has_bias && m < channels ? b[b_start + group * GROUP_OUT + first_m + m] : 0.0f;
+
+  w += w_start + (group * GROUP_IN * GROUP_OUT + first_m) * KERNEL_D * KERNEL_H * KERNEL_W;
+  __global float *to = packed + block * BLOCK_WEIGHTS + (ulong)tap_start_d[ad] * GROUP_IN * PLANE_WEIGHTS;
+  const uint taps_d = tap_start_d[ad + 1] - tap_start_d[ad];
+  for (uint c = 0; c < GROUP_IN; ++c, w += (ulong)GROUP_OUT * KERNEL_D * KERNEL_H * KERNEL_W)
+    for (uint jd = 0; jd < taps_d; ++jd) {
+      const uint first = (first_tap_d[ad] + jd * TAP_STEP_D) * KERNEL_H * KERNEL_W;
+      for (uint k = 0; k < KERNEL_H * KERNEL_W; ++k)
+        for (uint m = 0; m < BLOCK_M; ++m)
+          *to++ = m < channels ? w[(ulong)m * KERNEL_D * KERNEL_H * KERNEL_W + first + k] : 0.0f;
+    }
+}
+
+/* lines: blocks of BLOCK_H values of t of H in a plane; run: how many of them a work-item takes; length: values of t in a row.
+ */
+T3_SINGLE void rows(ulong items, __global const float *restrict x, ulong x_start, __global const float *restrict packed,
+                    ulong packed_start, __global float *restrict y, ulong y_start, long padded_d, long padded_h, long padded_w,
+                    long in_d, long out_d, long out_h, long out_w, long lines, long length, long run) {
+  ulong item = get_global_id(0);
+  if (item >= items) return;
+  const uint m_block = item % M_BLOCKS;
+  item /= M_BLOCKS;
+  const uint ad = item % RESIDUES_D;
+  item /= RESIDUES_D;
+  const uint runs = ((uint)lines + (uint)run - 1) / (uint)run;
+  const uint first_line = item % runs * (uint)run, end_line = min(first_line + (uint)run, (uint)lines);
+  item /= runs;
+  const uint count_d = (out_d + STRIDE_D - 1) / STRIDE_D;
+  const uint td = item % count_d;
+  const ulong image = item / count_d; /* n * GROUPS + group */
+  const ulong group = image % GROUPS;
+
+  const uint od = td * STRIDE_D + ad;
+  if (od >= out_d) return;
+
+  const int pitch = (int)padded_w, plane = (int)(padded_h * padded_w);
+  const ulong channel = (ulong)padded_d * plane;
+  x += x_start + image * GROUP_IN * channel + (ulong)td * plane;
+  packed += packed_start;
+  const ulong block = group * M_BLOCKS + m_block;
+  __global const float *bias = packed + (ulong)GROUPS * M_BLOCKS * BLOCK_WEIGHTS + block * BLOCK_M;
+  __global const float *weights = packed + block * BLOCK_WEIGHTS + (ulong)tap_start_d[ad] * GROUP_IN * PLANE_WEIGHTS;
+
+  /* The taps of D whose plane of x is there; offsets fall as taps rise. */
+  const int taps_d = tap_start_d[ad + 1] - tap_start_d[ad], offset_d = (int)td + first_offset_d[ad];
+  int first_tap = 0, end_tap = taps_d;
+  while (first_tap < end_tap && offset_d - first_tap * OFFSET_STEP_D >= in_d) ++first_tap;
+  while (end_tap > first_tap && offset_d - (end_tap - 1) * OFFSET_STEP_D < 0) --end_tap;
+  const long shift = (long)(first_offset_d[ad] - MIN_OFFSET_D) * plane;
+
+  const ulong y_channel = (ulong)out_d * out_h * out_w;
+  const int channels = min(BLOCK_M, (int)(GROUP_OUT - m_block * BLOCK_M));
+  y += y_start + ((image * GROUP_OUT + m_block * BLOCK_M) * out_d + od) * out_h * out_w;
+
+  for (uint line = first_line; line < end_line; ++line)
+    for (int next = 0; next < (int)length; next += BLOCK_W * VECTOR) {
+      const uint th = line * BLOCK_H;
+      const int tw = max(min(next, (int)length - BLOCK_W * VECTOR), 0);
+      VEC sums[BLOCK_M][BLOCK_H][STRIDE_H][BLOCK_W][STRIDE_W];
+#pragma unroll
+      for (int m = 0; m < BLOCK_M; ++m)
+#pragma unroll
+        for (int h = 0; h < BLOCK_H; ++h)
+#pragma unroll
+          for (int b = 0; b < STRIDE_H; ++b)
+#pragma unroll
+            for (int v = 0; v < BLOCK_W; ++v)
+#pragma unroll
+              for (int a = 0; a < STRIDE_W; ++a) sums[m][h][b][v][a] = (VEC)bias[m];
+
+      __global const float *from = x + shift + (ulong)th * pitch + tw;
+      __global const float *weights_c = weights;
+      for (uint c = 0; c < GROUP_IN; ++c, from += channel, weights_c += taps_d * PLANE_WEIGHTS)
+        for (int j = first_tap; j < end_tap; ++j) {
+          __global const float *row = from - (long)j * OFFSET_STEP_D * plane;
+          __global const float *w = weights_c + j * PLANE_WEIGHTS;
+#pragma unroll
+          for (int k = 0; k < KERNEL_W; ++k) {
+            VEC values[ROWS][BLOCK_W];
+#pragma unroll
+            for (int r = 0; r < ROWS; ++r)
+#pragma unroll
+              for (int v = 0; v < BLOCK_W; ++v)
+                values[r][v] = VLOAD(row + r * pitch + v * VECTOR + (OFFSET_W(k) - MIN_OFFSET_W));
+#pragma unroll
+            for (int kh = 0; kh < KERNEL_H; ++kh)
+#pragma unroll
+              for (int m = 0; m < BLOCK_M; ++m) {
+                const VEC weight = (VEC)w[(kh * KERNEL_W + k) * BLOCK_M + m];
+#pragma unroll
+                for (int h = 0; h < BLOCK_H; ++h)
+#pragma unroll
+                  for (int v = 0; v < BLOCK_W; ++v)
+                    sums[m][h][RESIDUE_H(kh)][v][RESIDUE_W(k)] =
+                        fma(values[h + OFFSET_H(kh) - MIN_OFFSET_H][v], weight, sums[m][h][RESIDUE_H(kh)][v][RESIDUE_W(k)]);
+              }
+          }
+        }
+
+      /* By way of memory, as in phase.cl. */
+      line_t lines_of[BLOCK_M][BLOCK_H][STRIDE_H][BLOCK_W];
+#pragma unroll
+      for (int m = 0; m < BLOCK_M; ++m)
+#pragma unroll
+        for (int h = 0; h < BLOCK_H; ++h)
+#pragma unroll
+          for (int b = 0; b < STRIDE_H; ++b)
+#pragma unroll
+            for (int v = 0; v < BLOCK_W; ++v)
+#pragma unroll
+              for (int a = 0; a < STRIDE_W; ++a) lines_of[m][h][b][v].vector[a] = sums[m][h][b][v][a];
+
+#pragma unroll 1
+      for (int m = 0; m < channels; ++m)
+#pragma unroll 1
+        for (int h = 0; h < BLOCK_H * STRIDE_H; ++h) {
+          const uint oh = th * STRIDE_H + h;
+          if (oh >= out_h) break;
+          __global float *to = y + m * y_channel + (ulong)oh * out_w;
+          for (int v = 0; v < BLOCK_W; ++v) {
+            const int o = (tw + v * VECTOR) * STRIDE_W;
+            if (o < out_w) store_outputs(to + o, &lines_of[m][h / STRIDE_H][h % STRIDE_H][v], (int)out_w - o);
+          }
+        }
+    }
+}
