@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
-"""compare.py COMMAND [--shapes FILE] [--rounds R] [--seconds S] [NAME ...]: this library beside PyTorch (both memory layouts), ONNX
-Runtime and OpenVINO on the CPU, as a Markdown table of useful GFLOP/s, 2*N*Cin*(Cout/groups)*D*H*W*kD*kH*kW over the time.
+"""compare.py COMMAND [--shapes FILE] [--rounds R] [--seconds S] [--json FILE] [NAME ...]: this library beside PyTorch (both memory
+layouts), ONNX Runtime and OpenVINO on the CPU, as a Markdown table of useful GFLOP/s, 2*N*Cin*(Cout/groups)*D*H*W*kD*kH*kW over the time.
 
 Needs: pip install torch onnxruntime openvino onnx numpy
 
 All of them take turns, so that a machine that is slow for a while is slow for all; a figure is the median of its rounds' medians. The
 peers prepare their weights once where they can, and reuse their memory from call to call: the allocator is told to keep freed
-memory, since fresh pages at every call would halve them. COMMAND is `tconv3d`; it chooses its algorithm by itself."""
+memory, since fresh pages at every call would halve them. COMMAND is `tconv3d`; it chooses its algorithm by itself.
+
+FILE gets a JSON object a line for each layer, for plot.py: its name, roof_gflops, and gflops with a number for each contender."""
 import argparse
 import copy
 import json
@@ -106,23 +108,30 @@ def main():
     parser.add_argument("--shapes", default=os.path.join(HERE, "data", "shapes.txt"))
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=0.3)
+    parser.add_argument("--json", metavar="FILE")
     parser.add_argument("names", nargs="*")
     args = parser.parse_intermixed_args()
     ratios, peaks, heading = [], [], False
+    record = open(args.json, "w", encoding="utf-8") if args.json else None
     for words in read_shapes(args.shapes, args.names):
         layer, x = make_layer(words)
         calls = dict(peers(layer, x))
-        times, mine = {name: [] for name in calls}, []
+        times, mine, roofs = {name: [] for name in calls}, [], []
         for _ in range(args.rounds):
             for name, call in calls.items():
                 times[name].append(median_time(call, args.seconds))
             row = own_row(args.command, words, args.seconds)
             mine.append(row["median_s"])
             peaks.append(row["peak_gflops"])
+            roofs.append(row["roof_gflops"])
         flop = 2e-9 * x.numel() * (layer.out_channels // layer.groups) * math.prod(layer.kernel_size)
         figures = [flop / statistics.median(t) for t in times.values()]
         own = flop / statistics.median(mine)
         ratios.append(own / max(figures))
+        if record:
+            row = {"name": words[0], "roof_gflops": statistics.median(roofs)}
+            row["gflops"] = {**dict(zip(calls, figures)), "tconv3d": own}
+            print(json.dumps(row), file=record, flush=True)
         if not heading:
             print("| layer | %s | tconv3d | beside the best |\n|---%s|" % (" | ".join(calls), "|---" * (len(calls) + 2)))
             heading = True

@@ -30,7 +30,7 @@ static void help_and_version_go_to_stdout(void **state) {
   static const struct refusal rows[] = {
       {"--version", "tconv3d 0.1.0\n"},
       {"-V", "tconv3d 0.1.0\n"},
-      {"--help", "Usage: tconv3d|run|upsample|bench|explain|devices|doctor|cache"},
+      {"--help", "Usage: tconv3d|run|upsample|bench|explain|devices|doctor|cache|tune"},
       {"-h", "Usage: tconv3d"},
       {"help", "Usage: tconv3d"},
       {"run --help",
@@ -40,6 +40,7 @@ static void help_and_version_go_to_stdout(void **state) {
       {"run --stride 2 x --help", "Usage: tconv3d run"},
       {"upsample --help", "Usage: tconv3d upsample|--factor|--kernel|--png"},
       {"bench --help", "Usage: tconv3d bench|--shapes|--seconds|--json|--algo"},
+      {"tune --help", "Usage: tconv3d tune|--shapes|--seconds|--candidates|--export|--import|--device|cache clear"},
       {"explain --help", "Usage: tconv3d explain|--input|--channels|--kernel"},
       {"devices --help", "Usage: tconv3d devices"},
       {"doctor --help", "Usage: tconv3d doctor"},
@@ -86,7 +87,6 @@ static void commands_that_are_not_there_are_refused(void **state) {
       {"grad-input gy.npy w.npy gx.npy", "'grad-input'|not in this version"},
       {"grad-weight x.npy gy.npy gw.npy --kernel 3", "'grad-weight'|not in this version"},
       {"grad-bias gy.npy gb.npy", "'grad-bias'|not in this version"},
-      {"tune", "'tune'|not in this version"},
   };
   REFUSE_ALL(*state, rows);
 }
@@ -143,6 +143,15 @@ static void options_that_are_wrong_are_refused_by_name(void **state) {
       {"bench --bogus", "--bogus"},
       {"bench --algo nosuch", "'nosuch'"},
       {"bench --shapes nothing.txt", "nothing.txt"},
+      {"tune x", "'x'"},
+      {"tune --seconds 0", "--seconds|'0'"},
+      {"tune --seconds soon", "--seconds|'soon'"},
+      {"tune --candidates 0", "--candidates|'0'"},
+      {"tune --candidates few", "--candidates|'few'"},
+      {"tune --algo phase", "--algo"},
+      {"tune --shapes nothing.txt", "nothing.txt"},
+      {"tune --import nothing.txt", "--import|nothing.txt"},
+      {"tune --export nowhere/tunings.txt", "nowhere/tunings.txt"},
   };
   REFUSE_ALL(*state, rows);
 }
@@ -282,6 +291,16 @@ static void without_a_platform_every_command_says_so(void **state) {
   free(earlier);
 }
 
+static void a_text_that_is_no_list_of_tunings_is_refused_by_its_line(void **state) {
+  static const char no_device[] = "tconv3d tunings 1\n\nlayer 1 1 1 1,1,1\n", binary[] = "tconv3d tunings 1\n\0\n";
+  const struct launch *l = *state;
+  scratch_write(&l->scratch, "tunings.txt", no_device, sizeof no_device - 1);
+  launch_refused(l, NO_PLATFORM, "tune --import tunings.txt", 2, "--import (tunings.txt)|line 3|device");
+  launch_refused(l, NO_PLATFORM, "tune --import tunings.txt --export new.txt", 2, "--import (tunings.txt)|line 3");
+  scratch_write(&l->scratch, "tunings.txt", binary, sizeof binary - 1);
+  launch_refused(l, NO_PLATFORM, "tune --import tunings.txt", 2, "--import (tunings.txt)|no text");
+}
+
 static void the_cache_is_shown_and_cleared_without_a_device(void **state) {
   struct process_result result;
   static const char *const commands[] = {"cache", "cache show", "cache clear", "cache"};
@@ -307,6 +326,7 @@ int main(int argc, char **argv) {
       cmocka_unit_test(layers_that_break_a_rule_are_refused_without_a_device),
       cmocka_unit_test(arrays_that_do_not_fit_are_refused_without_a_device),
       cmocka_unit_test(without_a_platform_every_command_says_so),
+      cmocka_unit_test(a_text_that_is_no_list_of_tunings_is_refused_by_its_line),
       cmocka_unit_test(the_cache_is_shown_and_cleared_without_a_device),
   };
   if (!launch_open(&the_launch, argc, argv)) return 1;

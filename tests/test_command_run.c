@@ -337,6 +337,45 @@ static void the_doctor_finds_a_healthy_machine_healthy(void **state) {
   process_free(&result);
 }
 
+static void expect_words(const struct launch *l, enum launch_platforms platforms, const char *arguments, const char *words) {
+  struct process_result result;
+  char list[256];
+  launch_done(l, platforms, arguments, &result);
+  snprintf(list, sizeof list, "%s", words);
+  for (char *rest = list, *word; (word = strsep(&rest, "|")) != NULL;)
+    if (!strstr(result.out, word)) fail_msg("tconv3d %s: no '%s' in: %s", arguments, word, result.out);
+  process_free(&result);
+}
+
+static void tunings_are_found_shown_and_carried_to_another_cache(void **state) {
+  static const char shapes[] = "tiny 1 2 3 3,4,5 3 2 1 1 1 1\n";
+  static const char explain[] = "explain --input 2,3,4,5 --channels 3 --kernel 3 --stride 2 --padding 1 --output-padding 1";
+  const struct launch *l = *state;
+  char path[SCRATCH_PATH];
+  NEEDS_DEVICE(l);
+  char *before = strdup(getenv("TCONV3D_CACHE_DIR") ? getenv("TCONV3D_CACHE_DIR") : "");
+  setenv("TCONV3D_CACHE_DIR", scratch_path(&l->scratch, "cache", path), 1);
+  scratch_write(&l->scratch, "shapes.txt", shapes, sizeof shapes - 1);
+  struct process_result result;
+  launch_done(l, AS_THEY_ARE, "cache", &result);
+  const bool cached = !strstr(result.out, "no cache");
+  process_free(&result);
+  expect_words(l, AS_THEY_ARE, "tune --shapes shapes.txt --seconds 0.001 --candidates 2",
+               cached ? "layer|ratio|winner|tiny|prediction / tuned|geometric mean" : "tiny|not stored");
+  if (cached) {
+    expect_words(l, AS_THEY_ARE, explain, "chosen as tuned (measured ");
+    expect_words(l, NO_PLATFORM, "tune --export tunings.txt", "1 tuning exported to tunings.txt");
+    expect_words(l, NO_PLATFORM, "cache", "of them 1 tunings");
+    expect_words(l, NO_PLATFORM, "cache clear", "");
+    expect_words(l, AS_THEY_ARE, explain, "chosen as the least predicted time");
+    expect_words(l, NO_PLATFORM, "tune --import tunings.txt", "1 tuning imported from tunings.txt");
+    expect_words(l, AS_THEY_ARE, explain, "chosen as tuned (measured ");
+    expect_words(l, NO_PLATFORM, "tune --export /dev/stdout", "tconv3d tunings 1|layer 1 2 3 3,4,5 3,3,3 2,2,2 1,1,1 1,1,1");
+  }
+  setenv("TCONV3D_CACHE_DIR", before, 1);
+  free(before);
+}
+
 static struct launch the_launch;
 
 static int give_launch(void **state) {
@@ -359,6 +398,7 @@ int main(int argc, char **argv) {
       cmocka_unit_test(options_may_follow_files_and_path_may_be_bare),
       cmocka_unit_test(verbose_says_on_stderr_what_was_used),
       cmocka_unit_test(explain_tells_shape_algorithm_and_memory),
+      cmocka_unit_test(tunings_are_found_shown_and_carried_to_another_cache),
       cmocka_unit_test(the_doctor_finds_a_healthy_machine_healthy),
   };
   if (!launch_open(&the_launch, argc, argv)) return 1;

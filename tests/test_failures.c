@@ -213,10 +213,37 @@ static void a_plan_outlives_each_failure_of_its_calls(void **state) {
   assert_int_equal(alive, 0);
 }
 
+/* A candidate whose call fails is passed over; what all of them need fails the tuning. */
+static void tuning_leaves_nothing_behind_whichever_call_fails(void **state) {
+  const tconv3d_device_info *device = *state;
+  tconv3d_desc desc = make_layer();
+  tconv3d_tune_options options = TCONV3D_TUNE_OPTIONS_INIT;
+  options.seconds = 1e-6, options.max_candidates = 2;
+  size_t passed_over = 0, failures = 0;
+  for (int n = 1, last = 0; !last; n += n < 12 ? 1 : 9) {
+    tconv3d_context *context;
+    tconv3d_tune_result result;
+    assert_int_equal(tconv3d_context_create(&device->device, 1, &context), TCONV3D_OK);
+    calls = 0, failing_call = n, failed_name = NULL;
+    tconv3d_status status = tconv3d_tune(context, &desc, &options, &result);
+    last = !failed_name;
+    failing_call = 0;
+    tconv3d_context_destroy(context);
+    assert_int_equal(alive, 0);
+    failures += status != TCONV3D_OK;
+    if (status != TCONV3D_OK) assert_non_null(strstr(tconv3d_message(), "CL_OUT_OF_RESOURCES"));
+    if (status == TCONV3D_OK) passed_over += result.skipped;
+    if (status == TCONV3D_OK) assert_int_equal(result.measured + result.skipped, 2);
+    assert_true(n < 2000);
+  }
+  assert_true(passed_over > 0 && failures > 0);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(every_failed_call_is_named_and_leaves_nothing_behind),
       cmocka_unit_test(so_is_every_failed_call_where_arrays_are_copied),
+      cmocka_unit_test(tuning_leaves_nothing_behind_whichever_call_fails),
       cmocka_unit_test(a_plan_outlives_each_failure_of_its_calls),
   };
   return cmocka_run_group_tests(tests, open_device, NULL);

@@ -168,24 +168,103 @@ static void check_result(tconv3d_context *context, const tconv3d_desc *desc, con
   (void)context;
 }
 
+/* The key of the program of the layer's plan; the caller frees it. */
+static t3_text key_of(const tconv3d_device_info *device, const tconv3d_desc *desc, const char *algorithm) {
+  tconv3d_context *context = new_context(device);
+  tconv3d_plan_options options = TCONV3D_PLAN_OPTIONS_INIT;
+  options.algorithm = algorithm;
+  tconv3d_plan *plan;
+  t3_text key = {0};
+  assert_int_equal(tconv3d_plan_create(context, desc, &options, &plan), TCONV3D_OK);
+  t3_text_append_bytes(&key, plan->program->key.data, plan->program->key.size);
+  tconv3d_plan_destroy(plan);
+  tconv3d_context_destroy(context);
+  return key;
+}
+
+/* Stores a value in place of the program's, as a context of its own. */
+static void spoil(const tconv3d_device_info *device, const t3_text *key, const char *value, size_t size) {
+  tconv3d_context *context = new_context(device);
+  t3_store_put(context->store, key->data, key->size, value, size);
+  tconv3d_context_destroy(context);
+}
+
+/* How many bytes the store has under the key; 0 when it has nothing. */
+static size_t stored_size(const tconv3d_context *context, const t3_text *key) {
+  void *value;
+  size_t size = 0;
+  if (t3_store_get(context->store, key->data, key->size, &value, &size)) free(value);
+  return size;
+}
+
+static void skip_without_a_store(const tconv3d_device_info *device) {
+  tconv3d_context *context = new_context(device);
+  bool none = !context->store;
+  tconv3d_context_destroy(context);
+  if (none) skip();
+}
+
 /* A stored value that passes the checksum but is no binary, as after an update of the runtime that changed no version. */
 static void a_stored_binary_that_the_device_refuses_is_built_again(void **state) {
   static const char *const values[] = {"", "x", "phase 1 small\n", "classes\n\0not a binary at all"};
   static const size_t sizes[] = {0, 1, 14, 29};
   tconv3d_desc desc = small_desc(7);
+  t3_text key = key_of(*state, &desc, NULL);
   for (size_t i = 0; i < sizeof sizes / sizeof *sizes; ++i) {
+    spoil(*state, &key, values[i], sizes[i]);
     tconv3d_context *context = new_context(*state);
     tconv3d_plan *plan;
-    assert_int_equal(tconv3d_plan_create(context, &desc, NULL, &plan), TCONV3D_OK);
-    t3_store_put(context->store, plan->program->key.data, plan->program->key.size, values[i], sizes[i]);
-    tconv3d_plan_destroy(plan);
-    tconv3d_context_destroy(context);
-    context = new_context(*state);
     assert_int_equal(tconv3d_plan_create(context, &desc, NULL, &plan), TCONV3D_OK);
     check_result(context, &desc, plan);
     tconv3d_plan_destroy(plan);
     tconv3d_context_destroy(context);
   }
+  t3_text_free(&key);
+}
+
+static void a_program_is_stored_when_its_context_is_destroyed_and_not_before(void **state) {
+  skip_without_a_store(*state);
+  tconv3d_desc desc = small_desc(6);
+  t3_text key = key_of(*state, &desc, NULL);
+  spoil(*state, &key, "x", 1);
+  tconv3d_context *context = new_context(*state);
+  tconv3d_plan *plan;
+  assert_int_equal(tconv3d_plan_create(context, &desc, NULL, &plan), TCONV3D_OK);
+  check_result(context, &desc, plan);
+  assert_int_equal(stored_size(context, &key), 1);
+  tconv3d_context_destroy(context); /* the plan keeps it */
+  assert_int_equal(stored_size(context, &key), 1);
+  tconv3d_plan_destroy(plan);
+  context = new_context(*state);
+  assert_true(stored_size(context, &key) > 1);
+  tconv3d_context_destroy(context);
+  t3_text_free(&key);
+}
+
+/* Whether the program that comes from the store for the layer was run with grids of both sizes. */
+static bool stored_with_both_grids(const tconv3d_device_info *device, const tconv3d_desc *desc) {
+  tconv3d_context *context = new_context(device);
+  tconv3d_plan_options options = TCONV3D_PLAN_OPTIONS_INIT;
+  options.algorithm = "direct";
+  tconv3d_plan *plan;
+  assert_int_equal(tconv3d_plan_create(context, desc, &options, &plan), TCONV3D_OK);
+  const char *classes = plan->program->stored.data;
+  bool both = classes && strstr(classes, plan->recipe.run[0].kernel) && strstr(classes, "small") && strstr(classes, "large");
+  tconv3d_plan_destroy(plan);
+  tconv3d_context_destroy(context);
+  return both;
+}
+
+static void what_a_stored_program_was_run_with_adds_up(void **state) {
+  skip_without_a_store(*state);
+  tconv3d_desc small = small_desc(10), large = small_desc(10);
+  large.batch = 500;
+  t3_text key = key_of(*state, &small, "direct");
+  spoil(*state, &key, "x", 1);
+  assert_false(stored_with_both_grids(*state, &small));
+  assert_false(stored_with_both_grids(*state, &large));
+  assert_true(stored_with_both_grids(*state, &small));
+  t3_text_free(&key);
 }
 
 static void a_second_context_takes_the_program_from_the_store(void **state) {
@@ -242,6 +321,8 @@ int main(void) {
       cmocka_unit_test(layers_that_differ_in_depth_and_batch_share_a_program),
       cmocka_unit_test(every_launch_is_warm_when_its_plan_is_there),
       cmocka_unit_test(a_stored_binary_that_the_device_refuses_is_built_again),
+      cmocka_unit_test(a_program_is_stored_when_its_context_is_destroyed_and_not_before),
+      cmocka_unit_test(what_a_stored_program_was_run_with_adds_up),
       cmocka_unit_test(a_second_context_takes_the_program_from_the_store),
       cmocka_unit_test(without_any_cache_directory_everything_works),
       cmocka_unit_test(the_roofline_is_positive),

@@ -112,8 +112,66 @@ static void an_entry_read_after_an_hour_counts_as_used(void **state) {
   t3_store_close(store);
 }
 
+struct names {
+  char text[64]; /* the keys that were shown, as they came */
+  size_t most;   /* how many may come */
+};
+
+static bool add_name(void *user, const void *key, size_t key_size, const void *value, size_t value_size) {
+  struct names *names = user;
+  assert_int_equal(value_size, 3);
+  assert_memory_equal(value, key, 3); /* each value is its key's first three letters */
+  strncat(names->text, key, key_size);
+  return --names->most > 0;
+}
+
+static struct names kept_names(t3_store *store, const char *prefix, size_t most) {
+  struct names names = {"", most};
+  t3_store_each_kept(store, prefix, strlen(prefix), add_name, &names);
+  return names;
+}
+
+static void kept_entries_are_shown_by_the_beginning_of_their_keys(void **state) {
+  t3_store *store = open_store(*state, ROOM);
+  put_number(store, 1, 100);
+  t3_store_put(store, "one-", 4, "one", 3);
+  t3_store_keep(store, "two-", 4, "two", 3);
+  assert_string_equal(kept_names(store, "", 9).text, "two-");
+  t3_store_keep(store, "twin", 4, "twi", 3);
+  t3_store_keep(store, "one-", 4, "one", 3);
+  assert_string_equal(kept_names(store, "one-", 9).text, "one-");
+  assert_string_equal(kept_names(store, "one-x", 9).text, "");
+  assert_int_equal(strlen(kept_names(store, "tw", 9).text), 8);
+  assert_int_equal(strlen(kept_names(store, "", 9).text), 12);
+  assert_int_equal(strlen(kept_names(store, "", 2).text), 8); /* the visitor said: enough */
+  assert_int_equal(get_number(store, 1, 100), RIGHT);
+  t3_store_close(store);
+}
+
+static void kept_entries_outlive_all_others(void **state) {
+  t3_store *store = open_store(*state, 1000);
+  uint64_t entries, bytes;
+  void *value;
+  size_t size;
+  t3_store_keep(store, "kept", 4, "kep", 3);
+  for (uint64_t i = 0; i < 9; ++i) put_number(store, i, 242);
+  assert_true(t3_store_get(store, "kept", 4, &value, &size)); /* which makes it no younger */
+  free(value);
+  for (uint64_t i = 0; i < 9; ++i) put_number(store, i, 242);
+  assert_string_equal(kept_names(store, "", 9).text, "kept");
+  put_number(store, 10, 985);
+  assert_string_equal(kept_names(store, "", 9).text, "kept");
+  put_number(store, 11, 992); /* all the room there is */
+  assert_string_equal(kept_names(store, "", 9).text, "");
+  t3_store_measure(store, &entries, &bytes);
+  assert_int_equal(entries, 1);
+  t3_store_close(store);
+}
+
 static void no_store_is_a_store_that_holds_nothing(void **state) {
   (void)state;
+  t3_store_keep(NULL, "key", 3, "key", 3);
+  assert_string_equal(kept_names(NULL, "", 9).text, "");
   uint64_t entries = 1, bytes = 1;
   size_t size = 1;
   void *value = &size;
@@ -350,6 +408,8 @@ int main(void) {
       STORE_TEST(emptying_leaves_nothing_and_gives_the_disk_its_room_back),
       STORE_TEST(beyond_the_capacity_the_oldest_entries_go_first),
       STORE_TEST(an_entry_read_after_an_hour_counts_as_used),
+      STORE_TEST(kept_entries_are_shown_by_the_beginning_of_their_keys),
+      STORE_TEST(kept_entries_outlive_all_others),
       STORE_TEST(no_store_is_a_store_that_holds_nothing),
       STORE_TEST(the_cache_is_made_for_its_owner_alone),
       STORE_TEST(what_others_can_write_is_refused),

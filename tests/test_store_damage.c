@@ -44,6 +44,45 @@ static void any_flipped_bit_gives_the_right_value_or_a_miss(void **state) {
   free(image);
 }
 
+struct seen {
+  size_t right, wrong;
+};
+
+static bool look_at(void *user, const void *key, size_t key_size, const void *value, size_t value_size) {
+  struct seen *seen = user;
+  bool right = key_size == 6 && !memcmp(key, "kept ", 5) && value_size == 40;
+  for (size_t i = 0; i < value_size && right; ++i) right = ((const char *)value)[i] == ((const char *)key)[5];
+  ++*(right ? &seen->right : &seen->wrong);
+  return true;
+}
+
+static void damage_hides_kept_entries_and_never_changes_them(void **state) {
+  const place *here = *state;
+  char key[] = "kept a", value[40];
+  size_t size, hidden = 0;
+  t3_store *store = open_store(here, ROOM);
+  for (; key[5] < 'd'; ++key[5]) {
+    memset(value, key[5], sizeof value);
+    t3_store_keep(store, key, 6, value, sizeof value);
+  }
+  t3_store_close(store);
+  unsigned char *image = read_file(here->file, &size);
+  for (size_t i = 0; i < size; i += image[i] ? 1 : 5) {
+    struct seen seen = {0, 0};
+    const unsigned char was = image[i];
+    image[i] = (unsigned char)(was ^ 1u << i % 8);
+    write_file(here->file, image, size);
+    store = open_store(here, ROOM);
+    t3_store_each_kept(store, "kept ", 5, look_at, &seen);
+    t3_store_close(store);
+    if (seen.wrong || seen.right > 3) fail_msg("a flipped bit in byte %zu shows a wrong entry", i);
+    hidden += 3 - seen.right;
+    image[i] = was;
+  }
+  assert_true(hidden > 0);
+  free(image);
+}
+
 static void many_wrong_bytes_at_once_give_the_right_value_or_a_miss(void **state) {
   const place *here = *state;
   size_t size;
@@ -277,6 +316,7 @@ static void a_full_disk_costs_only_the_new_entries(void **state) {
 int main(void) {
   static const struct CMUnitTest tests[] = {
       STORE_TEST(any_flipped_bit_gives_the_right_value_or_a_miss),
+      STORE_TEST(damage_hides_kept_entries_and_never_changes_them),
       STORE_TEST(many_wrong_bytes_at_once_give_the_right_value_or_a_miss),
       STORE_TEST(a_file_cut_anywhere_is_survived),
       STORE_TEST(a_file_of_garbage_is_replaced),

@@ -1,13 +1,11 @@
 /* cmd_bench.c: `tconv3d bench`: how fast layers run on the device, beside what the device can do at best. A call is timed from
  * its enqueue to its completion, on device buffers, everything that a call does included, weights already packed. */
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <cjson/cJSON.h>
-
+#include "tconv3d/bench_report.h"
 #include "tconv3d/command.h"
 #include "tconv3d/progress.h"
 #include "tconv3d/shapes.h"
@@ -19,18 +17,11 @@ struct bench_options {
   bool json;
 };
 
+/* What the layers share. The context serves the roofline; each layer has one of its own in the same cl_context. */
 struct bench {
   tconv3d_context *context;
   tconv3d_device_info device;
   cl_command_queue queue;
-  tconv3d_roofline roofline;
-};
-
-/* The layer's figures. */
-struct result {
-  tconv3d_plan_info plan;
-  size_t runs;
-  double median, least, gflops, gbytes;
 };
 
 enum { KEY_SHAPES = 512, KEY_OP, KEY_DTYPE, KEY_SECONDS, KEY_JSON };
@@ -88,7 +79,9 @@ static const struct argp bench_argp = {
     .parser = parse_bench,
     .doc =
         "Measures layers on the device: median time of a call, useful GFLOP/s (2 N Cin Cout/groups D H W kD kH kW a call), and "
-        "the part of the roofline reached, whose two limits are measured first.",
+        "the part of the roofline reached, whose two limits are measured first. Cold is the time from the plan's creation to "
+        "the end of the first call, in a context that holds nothing: truly cold only when the caches are empty too. Plan is "
+        "the creation of a second plan of the same layer.",
     .children = bench_children,
 };
 
@@ -122,25 +115,26 @@ static int ascending(const void *a, const void *b) {
   return (x > y) - (x < y);
 }
 
-/* One warm-up, then at least three calls, until the time is over or the list full. */
+/* Enqueues a call and waits for its end. */
+static bool call_once(const struct bench *bench, const tconv3d_plan *plan, const tconv3d_weights *weights,
+                      const tconv3d_buffer tensors[2], double *seconds, struct fault *fault) {
+  double start = seconds_now();
+  tconv3d_status status = tconv3d_enqueue(plan, weights, bench->queue, tensors[0], tensors[1], NULL, 0, NULL, NULL);
+  if (status != TCONV3D_OK) return fault_from_status(fault, status);
+  if (!cl_fault(fault, "clFinish", clFinish(bench->queue))) return false;
+  *seconds = seconds_now() - start;
+  return true;
+}
+
+/* At least three calls, until the time is over or the list full. */
 static bool time_calls(const struct bench *bench, double seconds, const tconv3d_plan *plan, const tconv3d_weights *weights,
-                       const tconv3d_buffer tensors[2], struct result *result, struct fault *fault) {
+                       const tconv3d_buffer tensors[2], struct bench_result *result, struct fault *fault) {
   enum { MAX_RUNS = 20000 };
-  double *times = malloc(MAX_RUNS * sizeof *times), end = 0;
+  double *times = malloc(MAX_RUNS * sizeof *times), end = seconds_now() + seconds;
   if (!times) return fault_set(fault, EXIT_OTHER, "out of memory");
   bool done = true;
-  result->runs = 0;
-  for (bool warm = false; done && result->runs < MAX_RUNS;) {
-    double start = seconds_now();
-    if (warm && result->runs >= 3 && start >= end) break;
-    tconv3d_status status = tconv3d_enqueue(plan, weights, bench->queue, tensors[0], tensors[1], NULL, 0, NULL, NULL);
-    done = status == TCONV3D_OK ? cl_fault(fault, "clFinish", clFinish(bench->queue)) : fault_from_status(fault, status);
-    double stop = seconds_now();
-    if (warm)
-      times[result->runs++] = stop - start;
-    else
-      end = stop + seconds, warm = true;
-  }
+  while (done && result->runs < MAX_RUNS && (result->runs < 3 || seconds_now() < end))
+    done = call_once(bench, plan, weights, tensors, &times[result->runs++], fault);
   if (done) {
     qsort(times, result->runs, sizeof *times, ascending);
     result->median = times[result->runs / 2];
@@ -150,20 +144,28 @@ static bool time_calls(const struct bench *bench, double seconds, const tconv3d_
   return done;
 }
 
+/* The weights and the first call, which end what is cold. */
+static bool start_cold(const struct bench *bench, const tconv3d_plan *plan, const tconv3d_buffer tensors[4],
+                       tconv3d_weights **weights, struct bench_result *result, struct fault *fault) {
+  double start = seconds_now(), call;
+  tconv3d_status status = tconv3d_weights_create(plan, bench->queue, tensors[2], &tensors[3], 0, NULL, NULL, weights);
+  if (status != TCONV3D_OK) return fault_from_status(fault, status);
+  bool done = call_once(bench, plan, *weights, tensors, &call, fault);
+  result->cold += seconds_now() - start;
+  return done;
+}
+
 /* Tensors: 0 x, 1 y, 2 w, 3 b. */
 static bool bench_plan(const struct bench *bench, double seconds, const tconv3d_desc *desc, const tconv3d_plan *plan,
-                       struct result *result, struct fault *fault) {
+                       struct bench_result *result, struct fault *fault) {
   tconv3d_buffer tensors[4] = {0};
   tconv3d_weights *weights = NULL;
   bool done = make_buffer(bench, result->plan.x_bytes, true, &tensors[0], fault) &&
               make_buffer(bench, result->plan.y_bytes, false, &tensors[1], fault) &&
               make_buffer(bench, result->plan.w_bytes, true, &tensors[2], fault) &&
-              make_buffer(bench, (uint64_t)desc->out_channels * sizeof(float), true, &tensors[3], fault);
-  if (done) {
-    tconv3d_status status = tconv3d_weights_create(plan, bench->queue, tensors[2], &tensors[3], 0, NULL, NULL, &weights);
-    done = status == TCONV3D_OK ? true : fault_from_status(fault, status);
-  }
-  if (done) done = time_calls(bench, seconds, plan, weights, tensors, result, fault);
+              make_buffer(bench, (uint64_t)desc->out_channels * sizeof(float), true, &tensors[3], fault) &&
+              start_cold(bench, plan, tensors, &weights, result, fault) &&
+              time_calls(bench, seconds, plan, weights, tensors, result, fault);
   tconv3d_weights_destroy(weights);
   for (int i = 0; i < 4; ++i)
     if (tensors[i].mem) clReleaseMemObject(tensors[i].mem);
@@ -176,82 +178,65 @@ static double giga_flops(const tconv3d_desc *desc) {
   return flops;
 }
 
-static bool bench_shape(const struct bench *bench, const struct bench_options *options, const struct shape *shape,
-                        struct result *result, struct fault *fault) {
+/* A plan and how long it took; status and message are the library's. */
+static tconv3d_status make_plan(tconv3d_context *context, const struct bench_options *options, const struct shape *shape,
+                                tconv3d_plan **plan, double *seconds) {
   tconv3d_plan_options plan_options = TCONV3D_PLAN_OPTIONS_INIT;
   plan_options.algorithm = options->device.algorithm;
-  tconv3d_plan *plan = NULL;
-  tconv3d_status status = tconv3d_plan_create(bench->context, &shape->desc, &plan_options, &plan);
+  double start = seconds_now();
+  tconv3d_status status = tconv3d_plan_create(context, &shape->desc, &plan_options, plan);
+  *seconds = seconds_now() - start;
+  return status;
+}
+
+static bool bench_layer(const struct bench *bench, const struct bench_options *options, const struct shape *shape,
+                        tconv3d_context *context, struct bench_result *result, struct fault *fault) {
+  tconv3d_plan *plan = NULL, *second = NULL;
+  tconv3d_status status = make_plan(context, options, shape, &plan, &result->cold);
+  if (status == TCONV3D_OK) status = make_plan(context, options, shape, &second, &result->warm_plan);
   if (status == TCONV3D_OK) status = tconv3d_plan_query(plan, &result->plan);
-  struct fault inner = {0};
-  bool done = status == TCONV3D_OK ? bench_plan(bench, options->seconds, &shape->desc, plan, result, &inner)
-                                   : fault_from_status(&inner, status);
+  bool done = status == TCONV3D_OK ? bench_plan(bench, options->seconds, &shape->desc, plan, result, fault)
+                                   : fault_from_status(fault, status);
+  tconv3d_plan_destroy(second);
   tconv3d_plan_destroy(plan);
+  return done;
+}
+
+/* In a context of its own, so that no layer finds the programs of those before it. */
+static bool bench_shape(const struct bench *bench, const struct bench_options *options, const struct shape *shape,
+                        struct bench_result *result, struct fault *fault) {
+  tconv3d_context *context = NULL;
+  struct fault inner = {0};
+  *result = (struct bench_result){.name = shape->name};
+  tconv3d_status status = tconv3d_context_adopt(tconv3d_context_cl(bench->context), NULL, 0, &context);
+  bool done =
+      status == TCONV3D_OK ? bench_layer(bench, options, shape, context, result, &inner) : fault_from_status(&inner, status);
+  tconv3d_context_destroy(context);
   if (!done) return fault_set(fault, inner.exit_code, "%s: %.1900s", shape->name, inner.text);
-  result->gflops = giga_flops(&shape->desc) / result->median;
-  result->gbytes = 1e-9 * (double)(result->plan.x_bytes + result->plan.w_bytes + result->plan.y_bytes);
+  result->gflop = giga_flops(&shape->desc);
+  result->gbyte = 1e-9 * (double)(result->plan.x_bytes + result->plan.w_bytes + result->plan.y_bytes);
   return true;
 }
 
-/* The least time that the roofline allows, over the time taken. */
-static double part_of_roofline(const struct bench *bench, const struct result *result) {
-  double by_flops = result->gflops * result->median * 1e9 / bench->roofline.flops_per_second;
-  double by_bytes = result->gbytes * 1e9 / bench->roofline.bytes_per_second;
-  return (by_flops > by_bytes ? by_flops : by_bytes) / result->median;
-}
-
-static bool print_json(const struct bench *bench, const struct shape *shape, const struct result *result, struct fault *fault) {
-  cJSON *object = cJSON_CreateObject();
-  bool whole =
-      cJSON_AddStringToObject(object, "name", shape->name) && cJSON_AddStringToObject(object, "op", "forward") &&
-      cJSON_AddStringToObject(object, "dtype", "f32") && cJSON_AddStringToObject(object, "device", bench->device.name) &&
-      cJSON_AddStringToObject(object, "algo", result->plan.algorithm) &&
-      cJSON_AddNumberToObject(object, "runs", (double)result->runs) &&
-      cJSON_AddNumberToObject(object, "median_s", result->median) && cJSON_AddNumberToObject(object, "min_s", result->least) &&
-      cJSON_AddNumberToObject(object, "gflops", result->gflops) &&
-      cJSON_AddNumberToObject(object, "workspace", (double)result->plan.workspace_bytes) &&
-      cJSON_AddNumberToObject(object, "peak_gflops", bench->roofline.flops_per_second * 1e-9) &&
-      cJSON_AddNumberToObject(object, "copy_gbs", bench->roofline.bytes_per_second * 1e-9);
-  char *text = whole ? cJSON_PrintUnformatted(object) : NULL;
-  if (text) puts(text);
-  cJSON_free(text);
-  cJSON_Delete(object);
-  return text ? true : fault_set(fault, EXIT_OTHER, "out of memory");
-}
-
-static void print_heading(const struct bench *bench) {
-  printf("%s: %.0f GFLOP/s of multiply-adds, copies at %.1f GB/s\n", bench->device.name,
-         bench->roofline.flops_per_second * 1e-9, bench->roofline.bytes_per_second * 1e-9);
-  printf("%-12s %-8s %10s %10s %9s %7s %6s %7s\n", "layer", "algo", "median ms", "min ms", "GFLOP/s", "% peak", "% roof",
-         "runs");
-}
-
-static void print_row(const struct bench *bench, const struct shape *shape, const struct result *result) {
-  printf("%-12s %-8s %10.3f %10.3f %9.2f %7.1f %6.1f %7zu\n", shape->name, result->plan.algorithm, 1e3 * result->median,
-         1e3 * result->least, result->gflops, 1e11 * result->gflops / bench->roofline.flops_per_second,
-         100 * part_of_roofline(bench, result), result->runs);
-}
-
-static bool bench_all(struct bench *bench, const struct bench_options *options, const struct shapes *shapes,
+static bool bench_all(const struct bench *bench, const struct bench_options *options, const struct shapes *shapes,
                       struct fault *fault) {
   struct progress progress;
-  tconv3d_status status = tconv3d_measure_roofline(bench->context, NULL, &bench->roofline);
+  struct bench_report report;
+  tconv3d_roofline roofline;
+  tconv3d_status status = tconv3d_measure_roofline(bench->context, NULL, &roofline);
   if (status != TCONV3D_OK) return fault_from_status(fault, status);
-  if (!options->json) print_heading(bench);
+  bench_report_start(&report, bench->device.name, &roofline, options->json);
   progress_start(&progress, (int64_t)shapes->count, "bench");
   bool done = true;
   for (size_t i = 0; done && i < shapes->count; ++i) {
-    struct result result = {0};
+    struct bench_result result;
     done = bench_shape(bench, options, &shapes->list[i], &result, fault);
-    progress_end(&progress);
-    if (done && options->json)
-      done = print_json(bench, &shapes->list[i], &result, fault);
-    else if (done)
-      print_row(bench, &shapes->list[i], &result);
-    fflush(stdout);
+    progress_hide(&progress);
+    if (done) done = bench_report_layer(&report, &result, fault);
     progress_step(&progress, 1);
   }
   progress_end(&progress);
+  if (done) bench_report_end(&report);
   return done;
 }
 

@@ -1,4 +1,4 @@
-/* cmd_cache.c: `tconv3d cache`: what the program cache holds, and emptying it. */
+/* cmd_cache.c: `tconv3d cache`: what the cache of programs and tunings holds, and emptying it. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -29,8 +29,8 @@ static bool show(struct fault *fault) {
     printf("no cache: %s\n", info.reason);
     return true;
   }
-  printf("%s\n%" PRIu64 " entries, %.1f MiB of at most %.1f MiB\n", info.path, info.entries, (double)info.bytes / (1 << 20),
-         (double)info.capacity_bytes / (1 << 20));
+  printf("%s\n%" PRIu64 " entries, of them %" PRIu64 " tunings, %.1f MiB of at most %.1f MiB\n", info.path, info.entries,
+         info.tunings, (double)info.bytes / (1 << 20), (double)info.capacity_bytes / (1 << 20));
   return true;
 }
 
@@ -45,7 +45,9 @@ static bool clear(struct fault *fault) {
 
 int cmd_cache(int argc, char **argv) {
   static const struct argp cache_argp = {
-      .parser = parse_cache, .args_doc = "[show|clear]", .doc = "Shows or empties the cache of built programs."};
+      .parser = parse_cache,
+      .args_doc = "[show|clear]",
+      .doc = "Shows or empties the cache of built programs and tunings. `tconv3d tune --export FILE` keeps the tunings."};
   enum cache_action action = CACHE_SHOW;
   struct fault fault = {0};
   bool done = command_parse(&cache_argp, argc, argv, &action, &fault) && (action == CACHE_CLEAR ? clear(&fault) : show(&fault));

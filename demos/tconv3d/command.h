@@ -13,6 +13,7 @@
 int cmd_run(int argc, char **argv);
 int cmd_upsample(int argc, char **argv);
 int cmd_bench(int argc, char **argv);
+int cmd_tune(int argc, char **argv);
 int cmd_explain(int argc, char **argv);
 int cmd_devices(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);

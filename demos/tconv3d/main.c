@@ -17,14 +17,14 @@ static const struct {
     {"run", cmd_run, "run a layer on .npy files"},
     {"upsample", cmd_upsample, "enlarge a NIfTI volume"},
     {"bench", cmd_bench, "measure the speed of layers"},
+    {"tune", cmd_tune, "find the fastest way for layers by measuring, for later use"},
     {"explain", cmd_explain, "say what would be done for a layer, and why"},
     {"devices", cmd_devices, "list the OpenCL devices"},
     {"doctor", cmd_doctor, "check this machine, with known answers on every device"},
-    {"cache", cmd_cache, "show or empty the cache of built programs"},
+    {"cache", cmd_cache, "show or empty the cache of built programs and tunings"},
     {"grad-input", NULL, NULL},
     {"grad-weight", NULL, NULL},
     {"grad-bias", NULL, NULL},
-    {"tune", NULL, NULL},
 };
 enum { NUM_COMMANDS = sizeof commands / sizeof *commands };
 

@@ -41,9 +41,14 @@ void progress_step(struct progress *progress, int64_t steps) {
   progress->drawn = now;
 }
 
-void progress_end(struct progress *progress) {
+void progress_hide(struct progress *progress) {
   if (!progress->shown) return;
   fprintf(stderr, "\r\033[K");
   fflush(stderr);
+  progress->drawn = 0;
+}
+
+void progress_end(struct progress *progress) {
+  progress_hide(progress);
   progress->shown = false;
 }

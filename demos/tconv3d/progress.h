@@ -15,7 +15,9 @@ struct progress {
 /* total: how many steps make the whole, in any unit. */
 void progress_start(struct progress *progress, int64_t total, const char *label);
 void progress_step(struct progress *progress, int64_t steps);
-/* Wipes the bar, so that what is printed next begins on a clean line. */
+/* Wipes the bar until the next step, so that a line can be printed in between. */
+void progress_hide(struct progress *progress);
+/* Wipes the bar for good, so that what is printed next begins on a clean line. */
 void progress_end(struct progress *progress);
 
 #endif

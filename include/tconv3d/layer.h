@@ -38,7 +38,9 @@ typedef enum tconv3d_status {
   TCONV3D_OUT_OF_DEVICE_MEMORY = 7, /* also: the layer would need more than the device has */
   TCONV3D_BUILD_FAILED = 8,         /* the device's compiler refused a kernel; the message holds its full log */
   TCONV3D_DEVICE_LOST = 9,          /* the device stopped answering; destroy every object of its context */
-  TCONV3D_OPENCL_ERROR = 10         /* any other failed OpenCL call; the message names the call and the error */
+  TCONV3D_OPENCL_ERROR = 10,        /* any other failed OpenCL call; the message names the call and the error */
+  TCONV3D_CANCELLED = 11,           /* a callback of the caller's asked for the end */
+  TCONV3D_NO_CACHE = 12             /* no cache can be used, where something was to be kept for good */
 } tconv3d_status;
 
 /* The status's name, as "TCONV3D_INVALID_PARAMETER"; "TCONV3D_UNKNOWN_STATUS" for a number that is none. Static storage. */

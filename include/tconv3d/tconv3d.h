@@ -35,7 +35,8 @@ typedef struct tconv3d_device_info {
   unsigned platform_index, device_index; /* as in the selector "PLATFORM:DEVICE" */
   cl_device_type type;
   unsigned compute_units;
-  unsigned vector_width;  /* native float vector width, in elements; at least 1 */
+  unsigned vector_width;  /* float vector width, in elements, at least 1: on a CPU $TCONV3D_VECTOR_WIDTH (4, 8 or 16) where
+                             that is set, else what the runtime reports. Another value makes CPUs unusable. */
   size_t work_group_size; /* most work-items in a work-group */
   uint64_t memory_bytes, max_buffer_bytes, local_bytes, cache_bytes;
   char platform_name[96], platform_version[128], name[128], version[128], driver[96];
@@ -63,6 +64,9 @@ TCONV3D_API tconv3d_status tconv3d_context_create(const cl_device_id *devices, s
  * library context per cl_context: programs and workspaces are shared through it. */
 TCONV3D_API tconv3d_status tconv3d_context_adopt(cl_context cl, const cl_device_id *devices, size_t num_devices,
                                                  tconv3d_context **context);
+
+/* The last destroy of a context, its plans and their weights stores the programs built since in the cache, which may take as
+ * long as building them did; a process that ends without it leaves them to be built again. */
 TCONV3D_API void tconv3d_context_destroy(tconv3d_context *context);
 
 /* The cl_context inside; not retained for the caller. */
@@ -162,18 +166,67 @@ typedef struct tconv3d_roofline {
  * context's first. */
 TCONV3D_API tconv3d_status tconv3d_measure_roofline(tconv3d_context *context, cl_device_id device, tconv3d_roofline *roofline);
 
-/* ---- the program cache ----
+/* ---- tuning ----
+ * What the prediction chooses for a layer is a guess; tuning measures. A tuning is kept in the cache for its layer and its
+ * device, driver and library version, and every later plan of that layer uses it, in every process. */
+
+/* Called on the tuning thread, often; done of total steps, in any unit. Another number than 0 cancels. */
+typedef int (*tconv3d_progress)(size_t done, size_t total, void *user);
+
+typedef struct tconv3d_tune_options {
+  size_t struct_size;        /* sizeof(tconv3d_tune_options), as TCONV3D_TUNE_OPTIONS_INIT sets it */
+  cl_device_id device;       /* NULL: the context's first device */
+  double seconds;            /* how long to measure, for each candidate on average; above 0, at most 3600 */
+  size_t max_candidates;     /* at least 1: the prediction's own choice */
+  tconv3d_progress progress; /* may be NULL */
+  void *user;                /* for progress */
+} tconv3d_tune_options;
+#define TCONV3D_TUNE_OPTIONS_INIT \
+  { sizeof(tconv3d_tune_options), NULL, 0.1, 12, NULL, NULL }
+
+typedef struct tconv3d_tune_result {
+  const char *algorithm;    /* the winner's; static storage */
+  char winner[192];         /* algorithm and variant, whose numbers are the algorithm's own: "phase 16 6 2 1 0 0" */
+  char predicted[192];      /* the same of what the prediction would have chosen; it stays unless another is 1 % faster */
+  double seconds;           /* the winner's median time of a call, enqueue to completion, on device buffers */
+  double predicted_seconds; /* the median time of the prediction's choice; 0: it did not run */
+  size_t measured, skipped; /* candidates that ran, and that failed to build or to run */
+  int stored;               /* 1: in the cache; 0: no cache can be used, so that plans go on by prediction */
+} tconv3d_tune_result;
+
+/* Measures the layer's best predicted candidates, every algorithm's, by turns and with pseudo-random values, and stores the
+ * fastest. Blocks for seconds times candidates, or three calls of each if those take longer, plus the building. Needs device
+ * memory for x, w, y, the largest workspace and every candidate's packed weights. Plans that exist stay as they are. Other work
+ * on the device or the processors meanwhile spoils the measurement. options and result may be NULL.
+ * Errors: as tconv3d_plan_create, when no candidate builds and runs; INVALID_ARGUMENT (NULL, struct_size, device, seconds,
+ * max_candidates), INVALID_PARAMETER (batch 0: nothing to measure), CANCELLED; nothing is stored then. */
+TCONV3D_API tconv3d_status tconv3d_tune(tconv3d_context *context, const tconv3d_desc *desc, const tconv3d_tune_options *options,
+                                        tconv3d_tune_result *result);
+
+/* All tunings in the cache, of every device, as a text for people and for tconv3d_tunings_import: a line "tconv3d tunings 1",
+ * then for each device a line "device", what identifies it after two blanks, and its layers, a line each. text is the caller's
+ * to free(); without any cache or tuning it is the first line. count (may be NULL): how many tunings. */
+TCONV3D_API tconv3d_status tconv3d_tunings_export(char **text, size_t *count);
+
+/* Stores the tunings of such a text, those of other devices too: they are used where they belong. A layer's earlier tuning is
+ * replaced. Nothing is stored unless all of the text is right. count (may be NULL): how many.
+ * Errors: INVALID_PARAMETER (line and rule), NO_CACHE (reason). */
+TCONV3D_API tconv3d_status tconv3d_tunings_import(const char *text, size_t *count);
+
+/* ---- the cache of programs and tunings ----
  * One SQLite file, shared by all processes of a user: $TCONV3D_CACHE_DIR/cache.db, else $XDG_CACHE_HOME/tconv3d/cache.db, else
  * $HOME/.cache/tconv3d/cache.db; none when neither is set. A missing, damaged, foreign-owned or read-only cache costs time,
  * never an error. */
 typedef struct tconv3d_cache_info {
-  char path[1024];  /* "" when no cache can be used */
-  char reason[192]; /* why not; "" when it can */
-  uint64_t entries, bytes, capacity_bytes;
+  char path[1024];                         /* "" when no cache can be used */
+  char reason[192];                        /* why not; "" when it can */
+  uint64_t entries, bytes, capacity_bytes; /* beyond the capacity the programs unused for longest go, tunings last of all */
+  uint64_t tunings;                        /* of the entries */
 } tconv3d_cache_info;
 TCONV3D_API tconv3d_status tconv3d_cache_query(tconv3d_cache_info *info);
 
-/* Empties the cache. Programs already loaded stay in their contexts. OK when there is none. */
+/* Empties the cache, of tunings too: tconv3d_tunings_export is how to keep those. Programs already loaded stay in their
+ * contexts. OK when there is none. */
 TCONV3D_API tconv3d_status tconv3d_cache_clear(void);
 
 #ifdef __cplusplus

@@ -78,14 +78,12 @@ static double cost(const t3_problem *problem, const t3_variant *variant) {
   const t3_layer *layer = &problem->layer;
   struct block block = block_of(variant);
   t3_padded padded = t3_padded_of(problem, 1, 0);
-  /* One tap and input channel of a tile: two multiply-adds or two loads a cycle, results after four. */
-  double products = (double)(block.vectors * block.tile), loads = (double)(2 * block.vectors + block.tile);
-  double body = (products > loads ? products : loads) / 2;
-  if (body < 4) body = 4;
+  /* One tap and input channel of a tile. */
+  double body = t3_body_cycles((double)(block.vectors * block.tile), (double)(2 * block.vectors + block.tile), 1);
   double tiles = (double)t3_ceil_div(all_positions(problem), block.tile) * (double)layer->batch;
   tiles *= (double)channel_blocks(problem, &block);
   double stores = (double)(block.tile * block.vectors * block.width) * 2.5; /* one by one, scattered */
-  double cycles = tiles * ((double)(layer->taps * layer->group_in) * (body + 1.5) + (double)residues_of(problem) * stores);
+  double cycles = tiles * ((double)(layer->taps * layer->group_in) * body + (double)residues_of(problem) * stores);
   double runs = (double)t3_ceil_div(all_positions(problem), run_of(problem, &block)) * (double)layer->batch;
   double weights = (double)packed_count(problem, &block) * (runs > 8 ? 8 : runs); /* the cache serves later ones */
   return t3_cycles_to_seconds(&problem->device, cycles) + t3_stream_seconds(&problem->device, (int64_t)weights) / 2 +

@@ -74,6 +74,12 @@ void t3_add_pad(const t3_problem *problem, const t3_padded *padded, t3_recipe *r
           {T3_NUMBER, size[T3_D]}, {T3_NUMBER, size[T3_H]}, {T3_NUMBER, size[T3_W]});
 }
 
+double t3_body_cycles(double products, double loads, double chain) {
+  double most = products > loads ? products : loads, least = products > loads ? loads : products;
+  double cycles = (most + 0.2 * least) / 2;
+  return (cycles > 4 * chain ? cycles : 4 * chain) + 1.5;
+}
+
 double t3_store_cycles(const t3_problem *problem, int64_t vectors, int64_t width) {
   int64_t t_w = t3_positions(problem, T3_W);
   double whole = (double)(t_w / width * width) / (double)t3_round_up(t_w, width);

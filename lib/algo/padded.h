@@ -35,6 +35,10 @@ void t3_define_tables(t3_text *defines, int axis, const t3_problem *problem);
 /* STREAM: 1 when y outgrows the last cache. */
 void t3_define_stream(t3_text *defines, const t3_problem *problem);
 
+/* Cycles of a loop's body of so many vector multiply-adds and loads: two of either a cycle, and what goes beside the greater of
+ * them is not quite free (measured); results come after four cycles, the loop itself takes one or two. */
+double t3_body_cycles(double products, double loads, double chain);
+
 /* What storing vectors of outputs costs beside their sums, in cycles: each goes through memory; what cannot be stored as whole
  * vectors of a row goes element by element. */
 double t3_store_cycles(const t3_problem *problem, int64_t vectors, int64_t width);

@@ -47,18 +47,15 @@ static bool in_registers(const t3_problem *problem, const struct block *block) {
   return block->m * vectors * problem->layer.axis[T3_W].stride + vectors + 3 <= registers_of(problem);
 }
 
-/* Cycles of the innermost body of a block: one tap of D and H, one input channel. Two multiply-adds or two loads a cycle, of
- * which a load of a whole vector of x counts twice, as it mostly crosses a line of the cache; results after four cycles. */
+/* Cycles of the innermost body of a block: one tap of D and H, one input channel. A load of a whole vector of x counts twice,
+ * as it mostly crosses a line of the cache. */
 static double body_cycles(const t3_problem *problem, const struct block *block) {
   const t3_axis *w = &problem->layer.axis[T3_W];
   int64_t vectors = block->h * block->v;
   double products = (double)(block->m * vectors * w->kernel);
   double loads = (double)(offsets_w(problem) * vectors * (block->width == 16 ? 2 : 1) + w->kernel * block->m);
-  double latency = 4.0 * (double)t3_ceil_div(w->kernel, w->stride);
-  double cycles = products > loads ? products / 2 : loads / 2;
-  if (cycles < latency) cycles = latency;
-  if (!in_registers(problem, block)) cycles *= 2; /* spilled at every step */
-  return cycles + 1.5;                            /* the loop itself */
+  double cycles = t3_body_cycles(products, loads, (double)t3_ceil_div(w->kernel, w->stride));
+  return in_registers(problem, block) ? cycles : 2 * cycles; /* spilled at every step */
 }
 
 /* Every block that the registers hold: 32 where the vectors are of 512 bits (AVX-512), else 16. */

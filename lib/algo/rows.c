@@ -97,7 +97,7 @@ static double cost(const t3_problem *problem, const t3_variant *variant) {
   int64_t offsets = t3_min(t3_span(problem, T3_W) / problem->phases[T3_W].offset_step + 1, axis[T3_W].kernel);
   double loads = (double)(offsets * rows * block.v * (block.width == 16 ? 2 : 1));
   loads += (double)(axis[T3_H].kernel * axis[T3_W].kernel * block.m);
-  double body = (products > loads ? products : loads) / 2 + 1.5;
+  double body = t3_body_cycles(products, loads, 1);
   if (!in_registers(problem, &block)) body *= 2;
   double blocks = (double)t3_ceil_div(t3_positions(problem, T3_W), block.width * block.v);
   blocks *= (double)t3_ceil_div(t3_positions(problem, T3_H), block.h) * (double)t3_positions(problem, T3_D);

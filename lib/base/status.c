@@ -5,6 +5,7 @@
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/text.h"
 
@@ -78,6 +79,8 @@ const char *tconv3d_status_name(tconv3d_status status) {
       [TCONV3D_BUILD_FAILED] = "TCONV3D_BUILD_FAILED",
       [TCONV3D_DEVICE_LOST] = "TCONV3D_DEVICE_LOST",
       [TCONV3D_OPENCL_ERROR] = "TCONV3D_OPENCL_ERROR",
+      [TCONV3D_CANCELLED] = "TCONV3D_CANCELLED",
+      [TCONV3D_NO_CACHE] = "TCONV3D_NO_CACHE",
   };
   size_t index = (size_t)status;
   return index < sizeof names / sizeof *names ? names[index] : "TCONV3D_UNKNOWN_STATUS";
@@ -85,4 +88,13 @@ const char *tconv3d_status_name(tconv3d_status status) {
 
 const char *tconv3d_version(void) {
   return TCONV3D_VERSION;
+}
+
+char *t3_message_save(void) {
+  return strdup(tconv3d_message());
+}
+
+void t3_message_restore(char *saved) {
+  if (saved) t3_fail(TCONV3D_OK, "%s", saved);
+  free(saved);
 }

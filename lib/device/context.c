@@ -1,6 +1,7 @@
 #include "device/context.h"
 
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/status.h"
 #include "device/clerror.h"
@@ -9,6 +10,7 @@
 #include "store/store.h"
 
 static void free_context(tconv3d_context *context) {
+  t3_programs_keep(context); /* while the store is open and the cl_context alive */
   t3_programs_free(context->programs);
   t3_store_close(context->store);
   t3_pool_close(context->pool);
@@ -77,6 +79,7 @@ static tconv3d_status make_context(cl_context cl, const cl_device_id *devices, s
     clReleaseContext(cl);
     return t3_fail(TCONV3D_OUT_OF_HOST_MEMORY, "no memory for a context");
   }
+  context->process = getpid();
   context->cl = cl;
   atomic_init(&context->references, 1);
   pthread_mutex_init(&context->building, NULL);

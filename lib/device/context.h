@@ -4,6 +4,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <sys/types.h>
 
 #include <tconv3d/tconv3d.h>
 
@@ -20,6 +21,7 @@ typedef struct t3_slot {
 
 struct tconv3d_context {
   atomic_int references; /* the caller's handle and every plan */
+  pid_t process;         /* that made it: a forked child may only let it go */
   cl_context cl;
   t3_slot *slots;
   size_t num_slots;

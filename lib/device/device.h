@@ -4,8 +4,12 @@
 
 #include <tconv3d/tconv3d.h>
 
-/* Fills info for one device; indexes are left 0. Never fails: what cannot be read stays 0 or "", and usable says no. */
+/* Fills info for one device; indexes are left 0. Never fails: what cannot be read stays 0 or "", and usable says no. Reads
+ * TCONV3D_VECTOR_WIDTH. */
 void t3_device_read(cl_device_id device, tconv3d_device_info *info);
+
+/* The native float vector width that the runtime reports, at least 1: never overridden. */
+unsigned t3_device_reported_width(cl_device_id device);
 
 /* A device's string into text, always ended; "" when it cannot be read. */
 void t3_device_string(cl_device_id device, cl_device_info what, char *text, size_t capacity);

@@ -35,6 +35,31 @@ static uint64_t device_number(cl_device_id device, cl_device_info what, size_t s
   return clGetDeviceInfo(device, what, size, &number, NULL) == CL_SUCCESS ? number : 0;
 }
 
+unsigned t3_device_reported_width(cl_device_id device) {
+  unsigned width = (unsigned)device_number(device, CL_DEVICE_NATIVE_VECTOR_WIDTH_FLOAT, sizeof(cl_uint));
+  return width ? width : 1;
+}
+
+/* Sets a CPU's vector width by TCONV3D_VECTOR_WIDTH, because some runtimes report one width for AVX2 and AVX-512 alike. A wrong
+ * value makes the device unusable, with the reason: measuring at a width that nobody asked for would be worse. */
+static bool override_width(tconv3d_device_info *info) {
+  static const char variable[] = "TCONV3D_VECTOR_WIDTH";
+  static const struct {
+    const char *text;
+    unsigned width;
+  } widths[] = {{"4", 4}, {"8", 8}, {"16", 16}};
+  const char *value = info->type & CL_DEVICE_TYPE_CPU ? getenv(variable) : NULL;
+  if (!value) return true;
+  for (size_t i = 0; i < sizeof widths / sizeof *widths; ++i)
+    if (!strcmp(value, widths[i].text)) {
+      info->vector_width = widths[i].width;
+      return true;
+    }
+  snprintf(info->rejected, sizeof info->rejected, "the variable %s is '%.32s'; it must be 4, 8 or 16, or not set", variable,
+           value);
+  return false;
+}
+
 /* Why the library cannot use a device; NULL when it can. */
 static const char *rejection(const tconv3d_device_info *info) {
   cl_bool little = 0, compiler = 0, available = 0;
@@ -56,8 +81,7 @@ void t3_device_read(cl_device_id device, tconv3d_device_info *info) {
   clGetDeviceInfo(device, CL_DEVICE_PLATFORM, sizeof info->platform, &info->platform, NULL);
   clGetDeviceInfo(device, CL_DEVICE_TYPE, sizeof info->type, &info->type, NULL);
   info->compute_units = (unsigned)device_number(device, CL_DEVICE_MAX_COMPUTE_UNITS, sizeof(cl_uint));
-  info->vector_width = (unsigned)device_number(device, CL_DEVICE_NATIVE_VECTOR_WIDTH_FLOAT, sizeof(cl_uint));
-  if (!info->vector_width) info->vector_width = 1;
+  info->vector_width = t3_device_reported_width(device);
   info->work_group_size = device_number(device, CL_DEVICE_MAX_WORK_GROUP_SIZE, sizeof(size_t));
   info->memory_bytes = device_number(device, CL_DEVICE_GLOBAL_MEM_SIZE, sizeof(cl_ulong));
   info->max_buffer_bytes = device_number(device, CL_DEVICE_MAX_MEM_ALLOC_SIZE, sizeof(cl_ulong));
@@ -69,7 +93,7 @@ void t3_device_read(cl_device_id device, tconv3d_device_info *info) {
   t3_device_string(device, CL_DEVICE_VERSION, info->version, sizeof info->version);
   t3_device_string(device, CL_DRIVER_VERSION, info->driver, sizeof info->driver);
   const char *why = rejection(info);
-  info->usable = !why;
+  info->usable = !why && override_width(info);
   if (why) snprintf(info->rejected, sizeof info->rejected, "%s", why);
 }
 

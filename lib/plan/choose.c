@@ -8,6 +8,7 @@
 
 #include "base/status.h"
 #include "plan/plan.h"
+#include "tune/tuning.h"
 
 static tconv3d_status unknown_name(const char *name) {
   t3_text names = {0};
@@ -44,7 +45,7 @@ size_t t3_candidates(const t3_problem *problem, const t3_algorithm *algorithm, t
   t3_variant variants[T3_MAX_VARIANTS];
   size_t count = algorithm->variants(problem, variants);
   for (size_t i = 0; i < count; ++i) list[i] = (t3_candidate){algorithm, variants[i], algorithm->cost(problem, &variants[i])};
-  qsort(list, count, sizeof *list, by_seconds);
+  if (count) qsort(list, count, sizeof *list, by_seconds);
   return count;
 }
 
@@ -79,9 +80,42 @@ static bool choose(const t3_problem *problem, const char *name, t3_candidate *ch
   return found;
 }
 
-tconv3d_status t3_choose(const t3_problem *problem, const char *name, t3_candidate *chosen, t3_text *explanation) {
+/* Whether the algorithm lists exactly this variant for the problem. */
+static bool is_listed(const t3_problem *problem, const t3_algorithm *algorithm, const t3_variant *variant) {
+  t3_variant variants[T3_MAX_VARIANTS];
+  size_t count = algorithm->variants(problem, variants), i = 0;
+  while (i < count && memcmp(&variants[i], variant, sizeof *variant) != 0) ++i;
+  return i < count;
+}
+
+/* A tuning is advice from outside: it may be of another build of the library, or from a text that somebody wrote. So it must
+ * name what the model could have chosen too; else it is as if there were none. */
+static bool tuned_candidate(const t3_problem *problem, const t3_tuning *tuning, t3_candidate *candidate) {
+  char why[160];
+  const t3_algorithm *algorithm = t3_algorithm_named(tuning->algorithm);
+  if (!algorithm || !algorithm->applicable(problem, why, sizeof why)) return false;
+  if (!is_listed(problem, algorithm, &tuning->variant)) return false;
+  *candidate = (t3_candidate){algorithm, tuning->variant, algorithm->cost(problem, &tuning->variant)};
+  return t3_candidate_fits(problem, candidate);
+}
+
+static bool choose_tuned(const t3_problem *problem, t3_store *store, const char *name, t3_candidate *chosen,
+                         t3_text *explanation) {
+  t3_tuning tuning;
+  t3_candidate tuned;
+  if (!t3_tuning_find(store, problem, &tuning) || (name && strcmp(name, tuning.algorithm) != 0)) return false;
+  if (!tuned_candidate(problem, &tuning, &tuned)) return false;
+  *chosen = tuned;
+  t3_text_append(explanation, "chosen %sas tuned (measured %.3f ms): %s\n", name ? "by name and " : "",
+                 1e-6 * (double)tuning.nanoseconds, tuned.algorithm->name);
+  return true;
+}
+
+tconv3d_status t3_choose(const t3_problem *problem, t3_store *store, const char *name, t3_candidate *chosen,
+                         t3_text *explanation) {
   if (name) T3_TRY(check_name(problem, name));
   if (!choose(problem, name, chosen, explanation)) return t3_fail(TCONV3D_UNSUPPORTED, "no algorithm can serve this layer");
+  if (choose_tuned(problem, store, name, chosen, explanation)) return TCONV3D_OK;
   t3_text_append(explanation, "chosen %s: %s\n", name ? "by name" : "as the least predicted time", chosen->algorithm->name);
   return TCONV3D_OK;
 }

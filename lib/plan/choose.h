@@ -3,6 +3,7 @@
 #define T3_CHOOSE_H
 
 #include "algo/algo.h"
+#include "store/store.h"
 
 /* All variants of an applicable algorithm, the least predicted time first; list has room for T3_MAX_VARIANTS. */
 size_t t3_candidates(const t3_problem *problem, const t3_algorithm *algorithm, t3_candidate *list);
@@ -10,7 +11,9 @@ size_t t3_candidates(const t3_problem *problem, const t3_algorithm *algorithm, t
 /* Whether the device has the memory that the candidate wants. */
 bool t3_candidate_fits(const t3_problem *problem, const t3_candidate *candidate);
 
-/* Chooses for the problem, within the named algorithm unless name is NULL; says why, a line each, in explanation. */
-tconv3d_status t3_choose(const t3_problem *problem, const char *name, t3_candidate *chosen, t3_text *explanation);
+/* Chooses for the problem, within the named algorithm unless name is NULL: what the store has as tuned, if that can serve, else
+ * by prediction; says why, a line each, in explanation. store may be NULL. */
+tconv3d_status t3_choose(const t3_problem *problem, t3_store *store, const char *name, t3_candidate *chosen,
+                         t3_text *explanation);
 
 #endif

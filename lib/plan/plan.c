@@ -86,19 +86,47 @@ static void explain_recipe(tconv3d_plan *plan) {
                  recipe->deterministic ? "deterministic" : "not deterministic");
 }
 
-static tconv3d_status fill_plan(tconv3d_plan *plan, const tconv3d_desc *desc, const char *algorithm) {
-  t3_problem *problem = &plan->problem;
+tconv3d_status t3_problem_init(const t3_slot *slot, const tconv3d_desc *desc, t3_problem *problem) {
   T3_TRY(t3_layer_init(desc, &problem->layer));
   T3_TRY(t3_layer_check_types(desc));
-  T3_TRY(check_tensors(plan->slot, &problem->layer));
+  T3_TRY(check_tensors(slot, &problem->layer));
   for (int a = 0; a < 3; ++a) problem->phases[a] = t3_phases_of(&problem->layer.axis[a]);
-  problem->device = plan->slot->info;
-  T3_TRY(t3_choose(problem, algorithm, &plan->chosen, &plan->explanation));
+  problem->device = slot->info;
+  return TCONV3D_OK;
+}
+
+static tconv3d_status choose(tconv3d_plan *plan, const char *algorithm, const t3_candidate *candidate) {
+  if (!candidate) return t3_choose(&plan->problem, plan->context->store, algorithm, &plan->chosen, &plan->explanation);
+  plan->chosen = *candidate;
+  t3_text_append(&plan->explanation, "chosen to be measured: %s\n", candidate->algorithm->name);
+  return TCONV3D_OK;
+}
+
+static tconv3d_status fill_plan(tconv3d_plan *plan, const tconv3d_desc *desc, const char *algorithm,
+                                const t3_candidate *candidate) {
+  t3_problem *problem = &plan->problem;
+  T3_TRY(t3_problem_init(plan->slot, desc, problem));
+  T3_TRY(choose(plan, algorithm, candidate));
   T3_TRY(plan->chosen.algorithm->recipe(problem, &plan->chosen.variant, &plan->recipe));
   T3_TRY(check_recipe(plan->slot, &problem->layer, &plan->recipe));
   explain_recipe(plan);
   if (!t3_text_ok(&plan->explanation)) return t3_fail(TCONV3D_OUT_OF_HOST_MEMORY, "no memory for a plan");
   return prepare_program(plan);
+}
+
+tconv3d_status t3_plan_make(tconv3d_context *context, const t3_slot *slot, const tconv3d_desc *desc, const char *algorithm,
+                            const t3_candidate *candidate, tconv3d_plan **result) {
+  tconv3d_plan *plan = calloc(1, sizeof *plan);
+  if (!plan) return t3_fail(TCONV3D_OUT_OF_HOST_MEMORY, "no memory for a plan");
+  atomic_init(&plan->references, 1);
+  plan->context = t3_context_retain(context);
+  plan->slot = slot;
+  tconv3d_status status = fill_plan(plan, desc, algorithm, candidate);
+  if (status == TCONV3D_OK)
+    *result = plan;
+  else
+    free_plan(plan);
+  return status;
 }
 
 static tconv3d_status check_options(const tconv3d_plan_options *options) {
@@ -117,17 +145,7 @@ tconv3d_status tconv3d_plan_create(tconv3d_context *context, const tconv3d_desc 
   T3_TRY(check_options(options));
   const t3_slot *slot = t3_context_slot(context, options->device);
   if (!slot) return t3_fail(TCONV3D_INVALID_ARGUMENT, "options.device is not a device of the context");
-  tconv3d_plan *plan = calloc(1, sizeof *plan);
-  if (!plan) return t3_fail(TCONV3D_OUT_OF_HOST_MEMORY, "no memory for a plan");
-  atomic_init(&plan->references, 1);
-  plan->context = t3_context_retain(context);
-  plan->slot = slot;
-  tconv3d_status status = fill_plan(plan, desc, options->algorithm);
-  if (status == TCONV3D_OK)
-    *result = plan;
-  else
-    free_plan(plan);
-  return status;
+  return t3_plan_make(context, slot, desc, options->algorithm, NULL, result);
 }
 
 tconv3d_status tconv3d_plan_query(const tconv3d_plan *plan, tconv3d_plan_info *info) {

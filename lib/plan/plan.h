@@ -42,6 +42,13 @@ cl_event t3_weights_ready(const tconv3d_weights *weights);
 
 tconv3d_plan *t3_plan_retain(const tconv3d_plan *plan);
 
+/* Makes a plan, by t3_choose with the algorithm's name (may be NULL) or, where given, with this candidate of the problem. */
+tconv3d_status t3_plan_make(tconv3d_context *context, const t3_slot *slot, const tconv3d_desc *desc, const char *algorithm,
+                            const t3_candidate *candidate, tconv3d_plan **plan);
+
+/* What a plan is asked for, validated; refuses tensors that the device cannot hold. */
+tconv3d_status t3_problem_init(const t3_slot *slot, const tconv3d_desc *desc, t3_problem *problem);
+
 /* Whether the device can hold the tensors and what the recipe needs, as tconv3d_plan_create refuses it. */
 bool t3_recipe_fits(const tconv3d_device_info *device, const t3_layer *layer, const t3_recipe *recipe);
 

@@ -5,6 +5,7 @@
 #include "base/checked.h"
 #include "base/status.h"
 #include "device/clerror.h"
+#include "device/device.h"
 #include "plan/launch.h"
 #include "program/program.h"
 
@@ -90,11 +91,9 @@ static tconv3d_status run_probe(tconv3d_context *context, const t3_slot *slot, c
   return status;
 }
 
-tconv3d_status tconv3d_measure_roofline(tconv3d_context *context, cl_device_id device, tconv3d_roofline *roofline) {
-  if (!context || !roofline) return t3_fail(TCONV3D_INVALID_ARGUMENT, "%s is NULL", context ? "roofline" : "context");
-  const t3_slot *slot = t3_context_slot(context, device);
-  if (!slot) return t3_fail(TCONV3D_INVALID_ARGUMENT, "device is not a device of the context");
-  int64_t vector = t3_max(t3_min(slot->info.vector_width, 16), 4);
+/* Raises the limits to what the device reaches with vectors of this width. */
+static tconv3d_status measure_width(tconv3d_context *context, const t3_slot *slot, int64_t width, tconv3d_roofline *best) {
+  int64_t vector = t3_max(t3_min(width, 16), 4);
   struct probe fma = fma_probe(&slot->info, vector), copy = copy_probe(&slot->info, vector);
   t3_text defines = {0};
   t3_define(&defines, "VECTOR", vector);
@@ -103,9 +102,24 @@ tconv3d_status tconv3d_measure_roofline(tconv3d_context *context, cl_device_id d
   tconv3d_status status =
       t3_program_prepare(context, slot, "probe", &defines, (const t3_launch *[]){&fma.launch, &copy.launch}, 2, &program);
   t3_text_free(&defines);
-  tconv3d_roofline measured;
-  if (status == TCONV3D_OK) status = run_probe(context, slot, program, &fma, &measured.flops_per_second);
-  if (status == TCONV3D_OK) status = run_probe(context, slot, program, &copy, &measured.bytes_per_second);
-  if (status == TCONV3D_OK) *roofline = measured;
+  double flops = 0, bytes = 0;
+  if (status == TCONV3D_OK) status = run_probe(context, slot, program, &fma, &flops);
+  if (status == TCONV3D_OK) status = run_probe(context, slot, program, &copy, &bytes);
+  if (flops > best->flops_per_second) best->flops_per_second = flops;
+  if (bytes > best->bytes_per_second) best->bytes_per_second = bytes;
   return status;
+}
+
+tconv3d_status tconv3d_measure_roofline(tconv3d_context *context, cl_device_id device, tconv3d_roofline *roofline) {
+  if (!context || !roofline) return t3_fail(TCONV3D_INVALID_ARGUMENT, "%s is NULL", context ? "roofline" : "context");
+  const t3_slot *slot = t3_context_slot(context, device);
+  if (!slot) return t3_fail(TCONV3D_INVALID_ARGUMENT, "device is not a device of the context");
+  /* The limits are the device's, not the kernels': where TCONV3D_VECTOR_WIDTH narrows the kernels they must not fall with it,
+   * and where it widens them because the runtime reports too little they must not stay low. So both widths are tried. */
+  int64_t reported = t3_device_reported_width(slot->info.device), set = slot->info.vector_width;
+  tconv3d_roofline measured = {0};
+  T3_TRY(measure_width(context, slot, reported, &measured));
+  if (set != reported) T3_TRY(measure_width(context, slot, set, &measured));
+  *roofline = measured;
+  return TCONV3D_OK;
 }

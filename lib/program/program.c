@@ -1,9 +1,12 @@
-/* Programs of a context: each is found, loaded or built once, and its launches warmed once a class. The binary is stored after
- * the warming, because only then does it hold machine code on runtimes that generate that late. */
+/* Programs of a context: each is found, loaded or built once, and its launches warmed once a class. Binaries are stored when
+ * the context is destroyed. Not before the warming, because only then do they hold machine code on runtimes that generate that
+ * late; and not by the plan, whose caller waits for a result: to give a binary PoCL 3.1 compiles a general variant of every
+ * kernel, which doubles the time of a first start. */
 #include "program/program.h"
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/status.h"
 #include "store/store.h"
@@ -42,17 +45,43 @@ static void load(tconv3d_context *context, t3_program *program, const t3_text *k
   free(value);
 }
 
+static bool has_line(const t3_text *lines, const char *line, size_t length) {
+  for (size_t at = 0; at + length <= lines->size; at += strcspn(lines->data + at, "\n") + 1)
+    if (!memcmp(lines->data + at, line, length)) return true;
+  return false;
+}
+
+/* Adds the whole lines of more that are not yet there. */
+static void add_lines(t3_text *lines, const t3_text *more) {
+  const char *end, *line = more->data;
+  for (; line && (end = strchr(line, '\n')); line = end + 1) {
+    size_t length = (size_t)(end - line) + 1;
+    if (!has_line(lines, line, length)) t3_text_append_bytes(lines, line, length);
+  }
+}
+
+/* The classes of a program that was loaded stay beside the new ones, since its binary still holds their code. PoCL 3.1 gives
+ * back the very binary that it was given, without the new classes' code, which is then in PoCL's own cache alone; noting them
+ * all the same keeps later starts from writing the same value again and again. */
 static void keep(tconv3d_context *context, const t3_program *program) {
   unsigned char *binary;
   size_t size;
-  if (!context->store || !t3_program_binary(program->cl, program->device, &binary, &size)) return;
+  if (!t3_program_binary(program->cl, program->device, &binary, &size)) return;
   t3_text value = {0};
-  t3_text_append_bytes(&value, program->warmed.data, program->warmed.size);
+  add_lines(&value, &program->stored);
+  add_lines(&value, &program->warmed);
   t3_text_append_bytes(&value, "", 1);
   t3_text_append_bytes(&value, binary, size);
   if (t3_text_ok(&value)) t3_store_put(context->store, program->key.data, program->key.size, value.data, value.size);
   t3_text_free(&value);
   free(binary);
+}
+
+void t3_programs_keep(tconv3d_context *context) {
+  /* After a fork the store holds nothing, and the runtime's threads and locks are in no state to compile. */
+  if (!context->store || context->process != getpid()) return;
+  for (t3_program *p = context->programs; p; p = p->next)
+    if (p->news) keep(context, p);
 }
 
 /* A new program in the context's list. */
@@ -77,24 +106,17 @@ static tconv3d_status make(tconv3d_context *context, const t3_slot *slot, const 
   return TCONV3D_OK;
 }
 
-static bool has_line(const t3_text *lines, const t3_text *line) {
-  for (const char *at = lines->data; at && (at = strstr(at, line->data)); ++at)
-    if (at == lines->data || at[-1] == '\n') return true; /* one name may end like another */
-  return false;
-}
-
-/* Warms one launch unless its class was warm; *news becomes true when the stored binary has not seen the class. What was run
- * before it was stored is run again: on some runtimes it is warm in their own files only. */
-static tconv3d_status warm(tconv3d_context *context, const t3_slot *slot, t3_program *program, const t3_launch *launch,
-                           bool *news) {
+/* Warms one launch unless its class was warm. What was run before it was stored is run again: on some runtimes it is warm in
+ * their own files only. */
+static tconv3d_status warm(tconv3d_context *context, const t3_slot *slot, t3_program *program, const t3_launch *launch) {
   t3_text line = {0};
   t3_text_append(&line, "%s %zu %s\n", launch->kernel, launch->local, t3_grid_is_large(launch) ? "large" : "small");
   if (!t3_text_ok(&line)) return t3_fail(TCONV3D_OUT_OF_HOST_MEMORY, "no memory for a launch class");
   tconv3d_status status = TCONV3D_OK;
-  if (!has_line(&program->warmed, &line)) {
+  if (!has_line(&program->warmed, line.data, line.size)) {
     status = t3_warm(context, slot, program, launch);
     if (status == TCONV3D_OK) t3_text_append_bytes(&program->warmed, line.data, line.size);
-    if (!has_line(&program->stored, &line)) *news = true;
+    if (status == TCONV3D_OK && !has_line(&program->stored, line.data, line.size)) program->news = true;
   }
   t3_text_free(&line);
   return status;
@@ -102,12 +124,10 @@ static tconv3d_status warm(tconv3d_context *context, const t3_slot *slot, t3_pro
 
 static tconv3d_status prepare_locked(tconv3d_context *context, const t3_slot *slot, const char *name, const t3_text *text,
                                      t3_text *key, const t3_launch *const *launches, int num_launches, t3_program **program) {
-  bool news = false;
   t3_program *found = find(context, slot->info.device, key);
   if (!found) T3_TRY(make(context, slot, name, text, key, &found));
   for (int i = 0; i < num_launches; ++i)
-    if (launches[i]->items) T3_TRY(warm(context, slot, found, launches[i], &news));
-  if (news) keep(context, found);
+    if (launches[i]->items) T3_TRY(warm(context, slot, found, launches[i]));
   *program = found;
   return TCONV3D_OK;
 }

@@ -22,12 +22,16 @@ typedef struct t3_program {
   t3_text key;    /* everything that decides the code: see key.c */
   t3_text warmed; /* the launch classes that were run once here, one a line */
   t3_text stored; /* those that the stored binary had been run with */
+  bool news;      /* a class was warmed that the stored binary has not seen */
   struct t3_program *next;
 } t3_program;
 
 /* Finds or makes the program and warms the launches, on the slot's queue; the context owns it. Blocks while it builds. */
 tconv3d_status t3_program_prepare(tconv3d_context *context, const t3_slot *slot, const char *name, const t3_text *defines,
                                   const t3_launch *const *launches, int num_launches, t3_program **program);
+
+/* Stores the context's programs that have news. Only for a context that nobody uses any more: reading a binary is slow. */
+void t3_programs_keep(tconv3d_context *context);
 void t3_programs_free(t3_program *list);
 
 /* The defines as #define lines, then the source of that name; false: no such source or no memory. */

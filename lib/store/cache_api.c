@@ -1,4 +1,4 @@
-/* The public view of the program cache. */
+/* The public view of the cache of programs and tunings. */
 #include <stdio.h>
 #include <string.h>
 
@@ -12,11 +12,18 @@ static bool find_cache(char *directory, size_t capacity, bool *exists, char *rea
          t3_store_check(directory, exists, reason, reason_capacity);
 }
 
+static bool count_one(void *user, const void *key, size_t key_size, const void *value, size_t value_size) {
+  (void)key, (void)key_size, (void)value, (void)value_size;
+  ++*(uint64_t *)user;
+  return true;
+}
+
 /* What an existing cache holds; false with the reason when it turns out to be unusable. */
 static bool measure(const char *directory, tconv3d_cache_info *info) {
   t3_store *store = t3_store_open(directory, T3_STORE_CAPACITY, info->reason, sizeof info->reason);
   if (!store) return false;
   t3_store_measure(store, &info->entries, &info->bytes);
+  t3_store_each_kept(store, T3_TUNING_PREFIX, strlen(T3_TUNING_PREFIX), count_one, &info->tunings);
   t3_store_close(store);
   return true;
 }

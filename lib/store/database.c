@@ -52,6 +52,7 @@ static const char *const statement_sql[T3_STATEMENTS] = {
     [T3_INSERT] = "INSERT INTO entry(low, high, used, bytes, checksum, key, value) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)",
     [T3_OLDEST] = "SELECT low, bytes FROM entry ORDER BY used LIMIT 1",
     [T3_TOTAL] = "SELECT count(*), coalesce(sum(bytes), 0) FROM entry",
+    [T3_EVERY] = "SELECT key, value, checksum FROM entry WHERE used = ?1",
 };
 
 static void join(char path[T3_PATH_MAX], const t3_database *database, const char *name) {

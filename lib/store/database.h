@@ -22,6 +22,7 @@ typedef enum t3_statement {
   T3_INSERT, /* low, high, used, bytes, checksum, key, value */
   T3_OLDEST, /* -> low, bytes */
   T3_TOTAL,  /* -> entries, bytes */
+  T3_EVERY,  /* used -> key, value, checksum */
   T3_STATEMENTS
 } t3_statement;
 

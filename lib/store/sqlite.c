@@ -1,7 +1,8 @@
 /* The store in an SQLite file. What is read is believed only after the whole key was compared and the checksum over key and
  * value agrees; what contradicts itself is deleted, row or file, and missed.
  *
- * An entry's bytes are those of its key and value. Times are in microseconds, so that entries of one burst keep their order. */
+ * An entry's bytes are those of its key and value. Times are in microseconds, so that entries of one burst keep their order. A
+ * kept entry was used at a time that no clock reaches: so it is the last to go, and the index of ages lists the kept ones. */
 #include "store/store.h"
 
 #include <pthread.h>
@@ -19,6 +20,7 @@ enum {
   PUT_WAIT_MS = 2000,
 };
 #define TOUCH_AFTER_US ((int64_t)3600 * 1000000) /* a finer order of age is not worth a write per read */
+#define KEPT INT64_MAX                           /* the time of use of a kept entry */
 
 struct t3_store {
   pthread_mutex_t mutex; /* one connection, one user at a time */
@@ -198,6 +200,7 @@ static int tend(t3_database *database, const record_key *key, const found *entry
   const int64_t low = (int64_t)key->hash.low64, now = now_us();
   if (!entry->row) return SQLITE_OK;
   if (!entry->sound) return remove_row(database, low);
+  if (entry->used == KEPT) return SQLITE_OK;
   if (entry->used > now || entry->used < now - TOUCH_AFTER_US) return touch(database, low); /* above: the clock was set back */
   return SQLITE_OK;
 }
@@ -253,10 +256,10 @@ static int make_room(t3_database *database, uint64_t bytes) {
   return result;
 }
 
-static int insert(t3_database *database, const record_key *key, const void *value, size_t size) {
+static int insert(t3_database *database, const record_key *key, const void *value, size_t size, int64_t used) {
   sqlite3_stmt *statement = database->statement[T3_INSERT];
   const XXH128_canonical_t checksum = make_checksum(key, value, size);
-  const int64_t numbers[] = {(int64_t)key->hash.low64, (int64_t)key->hash.high64, now_us(), (int64_t)(key->size + size)};
+  const int64_t numbers[] = {(int64_t)key->hash.low64, (int64_t)key->hash.high64, used, (int64_t)(key->size + size)};
   int result = SQLITE_OK;
   for (int i = 0; i < 4; ++i) sqlite3_bind_int64(statement, i + 1, numbers[i]);
   result = sqlite3_bind_blob(statement, 5, &checksum, (int)sizeof checksum, SQLITE_STATIC);
@@ -276,28 +279,84 @@ static int read_back(t3_database *database, const record_key *key) {
   return result ? result : entry.sound ? SQLITE_OK : SQLITE_CORRUPT;
 }
 
-static int put_row(t3_database *database, const record_key *key, const void *value, size_t size) {
+static int put_row(t3_database *database, const record_key *key, const void *value, size_t size, int64_t used) {
   int result = sqlite3_exec(database->sqlite, "BEGIN IMMEDIATE", NULL, NULL, NULL);
   if (!result) result = remove_row(database, (int64_t)key->hash.low64);
   if (!result) result = make_room(database, key->size + size);
-  if (!result) result = insert(database, key, value, size);
+  if (!result) result = insert(database, key, value, size, used);
   if (!result) result = read_back(database, key);
   if (!result) result = sqlite3_exec(database->sqlite, "COMMIT", NULL, NULL, NULL);
   if (!sqlite3_get_autocommit(database->sqlite)) sqlite3_exec(database->sqlite, "ROLLBACK", NULL, NULL, NULL);
   return result;
 }
 
-void t3_store_put(t3_store *store, const void *key, size_t key_size, const void *value, size_t value_size) {
+static void put(t3_store *store, const void *key, size_t key_size, const void *value, size_t value_size, int64_t used) {
   const record_key record = make_key(key, key_size);
   for (int attempt = 0; attempt < 2; ++attempt) { /* once more into the new file that damage leads to */
     if (!enter(store, PUT_WAIT_MS)) return;
     const uint64_t capacity = store->database.capacity;
     int result = SQLITE_OK;
     if (key_size <= capacity && value_size <= capacity - key_size)
-      result = put_row(&store->database, &record, value, value_size);
+      result = put_row(&store->database, &record, value, value_size, used);
     leave(store, result);
     if (!t3_database_damaged(result)) return;
   }
+}
+
+void t3_store_put(t3_store *store, const void *key, size_t key_size, const void *value, size_t value_size) {
+  put(store, key, key_size, value, value_size, now_us());
+}
+
+void t3_store_keep(t3_store *store, const void *key, size_t key_size, const void *value, size_t value_size) {
+  put(store, key, key_size, value, value_size, KEPT);
+}
+
+/* ---- visiting ---- */
+
+struct walk {
+  const void *prefix;
+  size_t prefix_size;
+  t3_store_visit visit;
+  void *user;
+};
+
+/* The column's bytes, NULL when it is no blob; never NULL for an empty one. */
+static const void *column_blob(sqlite3_stmt *statement, int column, size_t *size) {
+  if (sqlite3_column_type(statement, column) != SQLITE_BLOB) return NULL;
+  const void *blob = sqlite3_column_blob(statement, column);
+  *size = (size_t)sqlite3_column_bytes(statement, column);
+  return *size ? blob : "";
+}
+
+/* Shows the row that EVERY stands on, if it is sound and asked for; false ends the walk. *bytes is what it holds. */
+static bool visit_row(sqlite3_stmt *statement, const struct walk *walk, uint64_t *bytes) {
+  size_t key_size = 0, size = 0;
+  const void *key = column_blob(statement, 0, &key_size), *value = column_blob(statement, 1, &size);
+  *bytes = key_size + size;
+  if (!key || !value || key_size < walk->prefix_size || memcmp(key, walk->prefix, walk->prefix_size) != 0) return true;
+  const record_key record = make_key(key, key_size);
+  const XXH128_canonical_t checksum = make_checksum(&record, value, size);
+  return !column_is(statement, 2, &checksum, sizeof checksum) || walk->visit(walk->user, key, key_size, value, size);
+}
+
+/* More rows than the capacity has room for are a tree that leads to the same pages again and again. */
+static int visit_rows(t3_database *database, const struct walk *walk) {
+  sqlite3_stmt *statement = database->statement[T3_EVERY];
+  uint64_t held = 0, bytes = 0;
+  sqlite3_bind_int64(statement, 1, KEPT);
+  bool more = true;
+  while (more && held <= database->capacity && sqlite3_step(statement) == SQLITE_ROW) {
+    more = visit_row(statement, walk, &bytes);
+    held += bytes;
+  }
+  int result = finish(statement);
+  return result ? result : held > database->capacity ? SQLITE_CORRUPT : SQLITE_OK;
+}
+
+void t3_store_each_kept(t3_store *store, const void *prefix, size_t prefix_size, t3_store_visit visit, void *user) {
+  if (!enter(store, GET_WAIT_MS)) return;
+  const struct walk walk = {prefix, prefix_size, visit, user};
+  leave(store, visit_rows(&store->database, &walk));
 }
 
 void t3_store_measure(t3_store *store, uint64_t *entries, uint64_t *bytes) {

@@ -1,0 +1,45 @@
+/* A layer as one line, in the order of the shape files that `tconv3d bench` reads. */
+#include <inttypes.h>
+
+#include "base/scan.h"
+#include "base/status.h"
+#include "tune/tuning.h"
+
+static void print_axes(const t3_layer *layer, size_t member, t3_text *text) {
+  for (int a = 0; a < 3; ++a) {
+    const int64_t *value = (const int64_t *)(const void *)((const char *)&layer->axis[a] + member);
+    t3_text_append(text, "%c%" PRId64, a ? ',' : ' ', *value);
+  }
+}
+
+void t3_layer_print(const t3_layer *layer, t3_text *text) {
+  static const size_t members[] = {offsetof(t3_axis, in),      offsetof(t3_axis, kernel),         offsetof(t3_axis, stride),
+                                   offsetof(t3_axis, padding), offsetof(t3_axis, output_padding), offsetof(t3_axis, dilation)};
+  t3_text_append(text, "layer %" PRId64 " %" PRId64 " %" PRId64, layer->batch, layer->in_channels, layer->out_channels);
+  for (size_t i = 0; i < sizeof members / sizeof *members; ++i) print_axes(layer, members[i], text);
+  /* float32 is the only type that is computed: a layer with another would need its name here. */
+  t3_text_append(text, " %" PRId64 " %s f32", layer->groups, layer->has_bias ? "bias" : "plain");
+}
+
+static bool scan_desc(const char **at, tconv3d_desc *desc) {
+  int64_t *const counts[] = {&desc->batch, &desc->in_channels, &desc->out_channels};
+  int64_t *const triples[] = {desc->input_size, desc->kernel_size,    desc->stride,
+                              desc->padding,    desc->output_padding, desc->dilation};
+  if (!t3_scan_literal(at, "layer")) return false;
+  for (size_t i = 0; i < sizeof counts / sizeof *counts; ++i)
+    if (!t3_scan_literal(at, " ") || !t3_scan_number(at, counts[i])) return false;
+  for (size_t i = 0; i < sizeof triples / sizeof *triples; ++i)
+    if (!t3_scan_literal(at, " ") || !t3_scan_triple(at, triples[i])) return false;
+  if (!t3_scan_literal(at, " ") || !t3_scan_number(at, &desc->groups)) return false;
+  desc->has_bias = t3_scan_literal(at, " bias");
+  return (desc->has_bias || t3_scan_literal(at, " plain")) && t3_scan_literal(at, " f32");
+}
+
+tconv3d_status t3_layer_parse(const char **at, t3_layer *layer) {
+  tconv3d_desc desc = TCONV3D_DESC_INIT;
+  if (scan_desc(at, &desc)) return t3_layer_init(&desc, layer);
+  return t3_fail(TCONV3D_INVALID_PARAMETER,
+                 "a layer must be written as layer N Cin Cout D,H,W kernel stride padding "
+                 "output_padding dilation groups bias|plain f32, a blank between, each of the six in "
+                 "the middle as D,H,W");
+}
