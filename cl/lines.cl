@@ -9,19 +9,24 @@
 #define RESIDUE_W(k) T3_MOD((k)*DILATION_W - PADDING_W, STRIDE_W)
 #define OFFSET_W(k) ((RESIDUE_W(k) + PADDING_W - (k)*DILATION_W) / STRIDE_W)
 
-#if STRIDE_W == 2 && VECTOR == 4
-#define INTERLEAVE_LOW(a, b) (float4)((a).s0, (b).s0, (a).s1, (b).s1)
-#define INTERLEAVE_HIGH(a, b) (float4)((a).s2, (b).s2, (a).s3, (b).s3)
-#elif STRIDE_W == 2 && VECTOR == 8
-#define INTERLEAVE_LOW(a, b) (float8)((a).s0, (b).s0, (a).s1, (b).s1, (a).s2, (b).s2, (a).s3, (b).s3)
-#define INTERLEAVE_HIGH(a, b) (float8)((a).s4, (b).s4, (a).s5, (b).s5, (a).s6, (b).s6, (a).s7, (b).s7)
-#elif STRIDE_W == 2 && VECTOR == 16
-#define INTERLEAVE_LOW(a, b)                                                                                                \
-  (float16)((a).s0, (b).s0, (a).s1, (b).s1, (a).s2, (b).s2, (a).s3, (b).s3, (a).s4, (b).s4, (a).s5, (b).s5, (a).s6, (b).s6, \
-            (a).s7, (b).s7)
-#define INTERLEAVE_HIGH(a, b)                                                                                               \
-  (float16)((a).s8, (b).s8, (a).s9, (b).s9, (a).sa, (b).sa, (a).sb, (b).sb, (a).sc, (b).sc, (a).sd, (b).sd, (a).se, (b).se, \
-            (a).sf, (b).sf)
+/* Output i of VECTOR*STRIDE_W interleaved ones is value i/STRIDE_W of residue i%STRIDE_W. For two residues PAIR(j) makes vector
+ * j of them; for four it is used twice. For three, MIX takes the first two residues, then ADD the third. */
+#if defined(__clang__) && STRIDE_W >= 2 && STRIDE_W <= 4
+#define SHUFFLES 1
+#if VECTOR == 4
+#define LANES(f, j) f(j, 0), f(j, 1), f(j, 2), f(j, 3)
+#elif VECTOR == 8
+#define LANES(f, j) f(j, 0), f(j, 1), f(j, 2), f(j, 3), f(j, 4), f(j, 5), f(j, 6), f(j, 7)
+#else
+#define LANES(f, j)                                                                                                       \
+  f(j, 0), f(j, 1), f(j, 2), f(j, 3), f(j, 4), f(j, 5), f(j, 6), f(j, 7), f(j, 8), f(j, 9), f(j, 10), f(j, 11), f(j, 12), \
+      f(j, 13), f(j, 14), f(j, 15)
+#endif
+#define PAIR_LANE(j, l) (((j)*VECTOR + (l)) / 2 + ((l) % 2 ? VECTOR : 0))
+#define PAIR(j, a, b) __builtin_shufflevector(a, b, LANES(PAIR_LANE, j))
+#define MIX_LANE(j, l) (((j)*VECTOR + (l)) / 3 + (((j)*VECTOR + (l)) % 3 == 1 ? VECTOR : 0))
+#define ADD_LANE(j, l) (((j)*VECTOR + (l)) % 3 == 2 ? VECTOR + ((j)*VECTOR + (l)) / 3 : (l))
+#define TRIPLE(j, a, b, c) __builtin_shufflevector(__builtin_shufflevector(a, b, LANES(MIX_LANE, j)), c, LANES(ADD_LANE, j))
 #endif
 
 #if STREAM && defined(__has_builtin)
@@ -55,11 +60,24 @@ static inline void store_outputs(__global float *to, const line_t *line, int cou
     store_vector(line->vector[0], to);
     return;
   }
-#elif STRIDE_W == 2
-  if (count >= 2 * VECTOR) {
-    const VEC even = line->vector[0], odd = line->vector[1];
-    store_vector(INTERLEAVE_LOW(even, odd), to);
-    store_vector(INTERLEAVE_HIGH(even, odd), to + VECTOR);
+#elif defined(SHUFFLES)
+  if (count >= STRIDE_W * VECTOR) {
+    const VEC *sums = line->vector;
+#if STRIDE_W == 2
+    store_vector(PAIR(0, sums[0], sums[1]), to);
+    store_vector(PAIR(1, sums[0], sums[1]), to + VECTOR);
+#elif STRIDE_W == 3
+    store_vector(TRIPLE(0, sums[0], sums[1], sums[2]), to);
+    store_vector(TRIPLE(1, sums[0], sums[1], sums[2]), to + VECTOR);
+    store_vector(TRIPLE(2, sums[0], sums[1], sums[2]), to + 2 * VECTOR);
+#else
+    const VEC even[2] = {PAIR(0, sums[0], sums[2]), PAIR(1, sums[0], sums[2])};
+    const VEC odd[2] = {PAIR(0, sums[1], sums[3]), PAIR(1, sums[1], sums[3])};
+    store_vector(PAIR(0, even[0], odd[0]), to);
+    store_vector(PAIR(1, even[0], odd[0]), to + VECTOR);
+    store_vector(PAIR(0, even[1], odd[1]), to + 2 * VECTOR);
+    store_vector(PAIR(1, even[1], odd[1]), to + 3 * VECTOR);
+#endif
     return;
   }
 #endif

@@ -58,6 +58,13 @@ __constant int first_offset_h[] = {FIRST_OFFSET_H};
 #define ROW_WEIGHTS (KERNEL_W * BLOCK_M)
 #define BLOCK_WEIGHTS ((ulong)tap_start_d[RESIDUES_D] * tap_start_h[RESIDUES_H] * GROUP_IN * ROW_WEIGHTS)
 
+/* Whether the BLOCK_H rows from h on are all outside x; a plane never is. */
+#if FLAT
+#define BLOCK_OUTSIDE(h) false
+#else
+#define BLOCK_OUTSIDE(h) ((h) + BLOCK_H <= 0 || (h) >= in_h)
+#endif
+
 /* Where the weights of residues (ad, ah) start in a block. */
 static inline ulong phase_start(uint ad, uint ah) {
   uint taps_d = tap_start_d[ad + 1] - tap_start_d[ad];
@@ -166,7 +173,7 @@ T3_SINGLE void phase(ulong items, __global const float *restrict x, ulong x_star
       const int offset_d = first_offset_d[ad] - jd * OFFSET_STEP_D, d = (int)td + offset_d;
       for (int jh = 0; jh < taps_h; ++jh) {
         const int offset_h = first_offset_h[ah] - jh * OFFSET_STEP_H, h = (int)th + offset_h;
-        if (d < 0 || d >= in_d || (!FLAT && (h + BLOCK_H <= 0 || h >= in_h))) continue;
+        if (d < 0 || d >= in_d || BLOCK_OUTSIDE(h)) continue;
         shift[taps] = (offset_d - MIN_OFFSET_D) * plane + (offset_h - MIN_OFFSET_H) * pitch;
         weight_at[taps++] = (jd * taps_h + jh) * ROW_WEIGHTS;
       }

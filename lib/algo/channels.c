@@ -82,7 +82,9 @@ static double cost(const t3_problem *problem, const t3_variant *variant) {
   double body = t3_body_cycles((double)(block.vectors * block.tile), (double)(2 * block.vectors + block.tile), 1);
   double tiles = (double)t3_ceil_div(all_positions(problem), block.tile) * (double)layer->batch;
   tiles *= (double)channel_blocks(problem, &block);
-  double stores = (double)(block.tile * block.vectors * block.width) * 2.5; /* one by one, scattered */
+  /* Outputs are stored one by one, each into another line of the cache; once y outgrows the second cache that costs more. */
+  double store = layer->y_count > 1 << 20 ? 6 : 2.5;
+  double stores = (double)(block.tile * block.vectors * block.width) * store;
   double cycles = tiles * ((double)(layer->taps * layer->group_in) * body + (double)residues_of(problem) * stores);
   double runs = (double)t3_ceil_div(all_positions(problem), run_of(problem, &block)) * (double)layer->batch;
   double weights = (double)packed_count(problem, &block) * (runs > 8 ? 8 : runs); /* the cache serves later ones */

@@ -83,7 +83,7 @@ double t3_body_cycles(double products, double loads, double chain) {
 double t3_store_cycles(const t3_problem *problem, int64_t vectors, int64_t width) {
   int64_t t_w = t3_positions(problem, T3_W);
   double whole = (double)(t_w / width * width) / (double)t3_round_up(t_w, width);
-  if (problem->layer.axis[T3_W].stride > 2) whole = 0;
+  if (problem->layer.axis[T3_W].stride > 4) whole = 0;
   return (double)vectors * (4 + (1 - whole) * 1.5 * (double)width) + 30;
 }
 

@@ -45,11 +45,11 @@ static int64_t registers_of(const t3_problem *problem) {
   return problem->device.vector_width >= 16 ? 32 : 16;
 }
 
-/* Sums, the rows of x under one tap of W, a weight and an address. */
+/* Sums, the rows of x under one tap of W, and room for weights: with less of it blocks were measured to spill. */
 static bool in_registers(const t3_problem *problem, const struct block *block) {
   const t3_axis *axis = problem->layer.axis;
   int64_t sums = block->m * block->h * block->v * axis[T3_H].stride * axis[T3_W].stride;
-  return sums + (block->h + t3_span(problem, T3_H)) * block->v + 2 <= registers_of(problem);
+  return sums + (block->h + t3_span(problem, T3_H)) * block->v + 5 <= registers_of(problem);
 }
 
 static size_t variants(const t3_problem *problem, t3_variant *list) {

@@ -58,14 +58,26 @@ static void upload(struct trial *trial) {
                                          trial->desc.has_bias ? &b : NULL, 0, NULL, NULL, &trial->weights));
 }
 
+static void fill(struct trial *trial, enum values values) {
+  struct rng rng = {trial->seed};
+  trial_needs(trial, tensors_make(&trial->host, &trial->desc, &rng, values), "the tensors cannot be made");
+  upload(trial);
+}
+
 bool trial_make(struct trial *trial, const struct rig *rig, const char *algorithm, const tconv3d_desc *desc, uint64_t seed,
                 enum values values) {
   *trial = (struct trial){.rig = rig, .algorithm = algorithm, .seed = seed, .desc = *desc};
   if (!make_plan(trial)) return false;
-  struct rng rng = {seed};
-  trial_needs(trial, tensors_make(&trial->host, desc, &rng, values), "the tensors cannot be made");
-  upload(trial);
+  fill(trial, values);
   return true;
+}
+
+void trial_of_plan(struct trial *trial, const struct rig *rig, tconv3d_plan *plan, const tconv3d_desc *desc, uint64_t seed,
+                   enum values values) {
+  *trial = (struct trial){.rig = rig, .seed = seed, .desc = *desc, .plan = plan};
+  trial_ok(trial, tconv3d_plan_query(plan, &trial->info));
+  trial->algorithm = trial->info.algorithm;
+  fill(trial, values);
 }
 
 void trial_free(struct trial *trial) {

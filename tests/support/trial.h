@@ -23,6 +23,9 @@ struct trial {
  * and which `direct` and the automatic choice must not do. */
 bool trial_make(struct trial *trial, const struct rig *rig, const char *algorithm, const tconv3d_desc *desc, uint64_t seed,
                 enum values values);
+/* The same of a plan that is there already, which becomes the trial's. */
+void trial_of_plan(struct trial *trial, const struct rig *rig, tconv3d_plan *plan, const tconv3d_desc *desc, uint64_t seed,
+                   enum values values);
 void trial_free(struct trial *trial);
 
 /* Runs once, looks at every guard zone, and leaves y in the host tensor. */

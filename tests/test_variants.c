@@ -1,0 +1,101 @@
+/* Every variant that an algorithm lists is right, not only the one that the prediction picks on this machine: all of them on
+ * one layer of odd sizes, and some of them, picked at random, on layers where blocks, rows and planes end in the midst of
+ * vectors. */
+#include "device/context.h"
+#include "plan/choose.h"
+#include "plan/plan.h"
+#include "support/trial.h"
+
+static const uint64_t default_seed = 20240609;
+
+static int set_up(void **state) {
+  static struct rig rig;
+  rig_open(&rig);
+  *state = &rig;
+  return 0;
+}
+
+static int tear_down(void **state) {
+  rig_close(*state);
+  return 0;
+}
+
+static void check_candidate(const struct rig *rig, const tconv3d_desc *desc, const t3_candidate *candidate, uint64_t seed) {
+  static const enum values kinds[] = {VALUES_INTEGER, VALUES_UNIFORM};
+  for (size_t i = 0; i < 2; ++i) {
+    tconv3d_plan *plan;
+    const t3_slot *slot = t3_context_slot(rig->context, NULL);
+    if (t3_plan_make(rig->context, slot, desc, NULL, candidate, &plan) != TCONV3D_OK) fail_msg("%s", tconv3d_message());
+    struct trial trial;
+    trial_of_plan(&trial, rig, plan, desc, seed, kinds[i]);
+    trial_run(&trial);
+    trial_judge(&trial, kinds[i] == VALUES_INTEGER);
+    trial_free(&trial);
+  }
+}
+
+/* At most `most` candidates of each algorithm that serves the layer, from a random place in its list onwards. */
+static void check_layer(const struct rig *rig, const tconv3d_desc *desc, size_t most, uint64_t seed) {
+  t3_problem problem = {.device = t3_context_slot(rig->context, NULL)->info};
+  assert_int_equal(t3_layer_init(desc, &problem.layer), TCONV3D_OK);
+  for (int a = 0; a < 3; ++a) problem.phases[a] = t3_phases_of(&problem.layer.axis[a]);
+  struct rng rng = {seed};
+  for (size_t i = 0; t3_algorithm_at(i); ++i) {
+    char why[160];
+    t3_candidate list[T3_MAX_VARIANTS];
+    if (!t3_algorithm_at(i)->applicable(&problem, why, sizeof why)) continue;
+    size_t count = t3_candidates(&problem, t3_algorithm_at(i), list);
+    assert_in_range(count, 1, T3_MAX_VARIANTS);
+    size_t step = count / most + 1, at = (size_t)rng_between(&rng, 0, (int64_t)step - 1);
+    for (; at < count; at += step) check_candidate(rig, desc, &list[at], seed);
+  }
+}
+
+struct row {
+  int64_t batch, in_channels, out_channels, groups, input[3], kernel[3], stride[3], padding[3], dilation[3];
+};
+
+static tconv3d_desc desc_of(const struct row *row) {
+  tconv3d_desc desc = TCONV3D_DESC_INIT;
+  desc.batch = row->batch, desc.in_channels = row->in_channels, desc.out_channels = row->out_channels,
+  desc.groups = row->groups;
+  for (int a = 0; a < 3; ++a) {
+    desc.input_size[a] = row->input[a], desc.kernel_size[a] = row->kernel[a], desc.stride[a] = row->stride[a];
+    desc.padding[a] = row->padding[a], desc.dilation[a] = row->dilation[a];
+  }
+  return desc;
+}
+
+static void many_variants_are_right_on_a_layer_of_odd_sizes(void **state) {
+  static const struct row row = {2, 3, 7, 1, {2, 5, 19}, {2, 3, 4}, {1, 2, 2}, {0, 1, 1}, {1, 1, 1}};
+  tconv3d_desc desc = desc_of(&row);
+  check_layer(*state, &desc, 12, default_seed);
+}
+
+static void some_variants_are_right_wherever_vectors_rows_and_planes_end(void **state) {
+  static const struct row rows[] = {
+      {1, 2, 33, 1, {2, 4, 4}, {4, 4, 4}, {2, 2, 2}, {1, 1, 1}, {1, 1, 1}},  /* short rows, channels past two vectors */
+      {1, 40, 17, 1, {3, 1, 5}, {3, 3, 3}, {2, 2, 2}, {1, 1, 1}, {1, 1, 1}}, /* input channels in several chunks */
+      {3, 2, 5, 1, {2, 3, 17}, {2, 2, 2}, {2, 2, 2}, {0, 0, 0}, {1, 1, 1}},  /* kernel = stride: x in place */
+      {1, 3, 3, 1, {1, 6, 16}, {1, 2, 2}, {1, 2, 2}, {0, 0, 0}, {1, 1, 1}},  /* the same, whole vectors */
+      {1, 3, 3, 1, {1, 7, 130}, {1, 1, 1}, {1, 1, 1}, {0, 0, 0}, {1, 1, 1}}, /* one tap, rows past every block */
+      {2, 6, 6, 6, {3, 5, 15}, {4, 4, 4}, {2, 2, 2}, {1, 1, 1}, {1, 1, 1}},  /* depthwise */
+      {1, 4, 8, 4, {2, 5, 9}, {3, 3, 3}, {1, 2, 1}, {1, 1, 1}, {1, 1, 1}},   /* depthwise with multiplier */
+      {1, 2, 3, 1, {2, 4, 23}, {3, 3, 3}, {2, 2, 2}, {2, 2, 2}, {2, 2, 2}},  /* phases without a tap */
+      {1, 2, 3, 1, {2, 3, 7}, {5, 5, 5}, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}},   /* stride 3: stores by elements */
+      {1, 2, 2, 1, {2, 3, 31}, {3, 3, 3}, {1, 1, 1}, {2, 2, 2}, {2, 3, 1}},  /* taps outside x */
+      {1, 1, 1, 1, {2, 2, 2}, {1, 1, 1}, {4, 4, 4}, {0, 0, 0}, {1, 1, 1}},   /* holes */
+  };
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; ++i) {
+    tconv3d_desc desc = desc_of(&rows[i]);
+    check_layer(*state, &desc, 3, default_seed + i);
+  }
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(many_variants_are_right_on_a_layer_of_odd_sizes),
+      cmocka_unit_test(some_variants_are_right_wherever_vectors_rows_and_planes_end),
+  };
+  return cmocka_run_group_tests(tests, set_up, tear_down);
+}
