@@ -69,7 +69,7 @@ static tconv3d_desc desc_of(const struct row *row) {
 static void many_variants_are_right_on_a_layer_of_odd_sizes(void **state) {
   static const struct row row = {2, 3, 7, 1, {2, 5, 19}, {2, 3, 4}, {1, 2, 2}, {0, 1, 1}, {1, 1, 1}};
   tconv3d_desc desc = desc_of(&row);
-  check_layer(*state, &desc, 12, default_seed);
+  check_layer(*state, &desc, 5, default_seed);
 }
 
 static void some_variants_are_right_wherever_vectors_rows_and_planes_end(void **state) {
@@ -88,7 +88,7 @@ static void some_variants_are_right_wherever_vectors_rows_and_planes_end(void **
   };
   for (size_t i = 0; i < sizeof rows / sizeof *rows; ++i) {
     tconv3d_desc desc = desc_of(&rows[i]);
-    check_layer(*state, &desc, 3, default_seed + i);
+    check_layer(*state, &desc, 1, default_seed + i);
   }
 }
 
