@@ -75,6 +75,19 @@ static void parameters_past_32_bits_are_refused_or_right(void **state) {
   trial_check_all(*state, &desc, default_seed);
 }
 
+static void huge_strides_of_any_axis_are_refused_or_right(void **state) {
+  /* Rows past a plane's end were multiplied by the stride in 32 bits here once. */
+  static const int64_t strides[] = {65536, 65537, 268435456, 2147483647, INT64_C(1) << 32};
+  for (int axis = 0; axis < 3; ++axis)
+    for (size_t i = 0; i < sizeof strides / sizeof *strides; ++i)
+      for (int64_t extra = 0; extra < 2; ++extra) {
+        tconv3d_desc desc = layer_of(1, 2, 1, 1);
+        desc.input_size[axis] = 1, desc.input_size[2] = axis == 2 ? 1 : 20;
+        desc.stride[axis] = strides[i], desc.output_padding[axis] = extra;
+        trial_check_all(*state, &desc, default_seed);
+      }
+}
+
 static void a_layer_whose_copy_does_not_fit_is_served_by_another_algorithm(void **state) {
   tconv3d_desc desc = layer_of(16, 4, 3, 1);
   for (int a = 0; a < 3; ++a) desc.input_size[a] = 8, desc.dilation[a] = 300, desc.padding[a] = 300;
@@ -87,6 +100,7 @@ int main(void) {
       cmocka_unit_test(channels_around_the_block_sizes_are_right),
       cmocka_unit_test(an_algorithm_that_refuses_says_why_and_direct_takes_all),
       cmocka_unit_test(parameters_past_32_bits_are_refused_or_right),
+      cmocka_unit_test(huge_strides_of_any_axis_are_refused_or_right),
       cmocka_unit_test(a_layer_whose_copy_does_not_fit_is_served_by_another_algorithm),
   };
   return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -28,8 +28,7 @@ static bool applicable(const t3_problem *problem, char *why, size_t capacity) {
     if (!t3_mul(outputs, axis[a].out, &outputs)) outputs = INT64_MAX;
   }
   if (outputs > INT32_MAX) return t3_too_much(why, capacity, "an output channel's number of elements", outputs, INT32_MAX);
-  t3_padded padded = t3_padded_of(problem, 1, 0);
-  return t3_padded_check(problem, &padded, why, capacity);
+  return t3_padded_check(problem, 1, why, capacity);
 }
 
 /* Blocks whose sums, vectors of weights and broadcast value the registers hold: 32 where the vectors are of 512 bits, else 16.

@@ -45,11 +45,31 @@ static bool padded_count(const t3_problem *problem, const t3_padded *padded, int
          t3_add(*count, padded->slack, count) && *count < INT64_MAX / 16;
 }
 
-bool t3_padded_check(const t3_problem *problem, const t3_padded *padded, char *why, size_t capacity) {
+enum {
+  MAX_FACTOR = 1 << 16, /* of a stride or kernel size: they are multiplied by a few hundred positions or weights */
+  MAX_SLACK = 8 * 16    /* of a short line's block */
+};
+
+static bool check_axis(const t3_problem *problem, int a, char *why, size_t capacity) {
+  const t3_axis *axis = &problem->layer.axis[a];
+  if (axis->stride > MAX_FACTOR) return t3_too_much(why, capacity, "a stride", axis->stride, MAX_FACTOR);
+  if (axis->kernel > MAX_FACTOR) return t3_too_much(why, capacity, "a kernel_size", axis->kernel, MAX_FACTOR);
+  int64_t size = t3_max(axis->in, axis->out), reach = t3_max((axis->kernel - 1) * axis->dilation, axis->padding);
+  if (size > INT32_MAX / 4) return t3_too_much(why, capacity, "an input or output size", size, INT32_MAX / 4);
+  if (reach > INT32_MAX / 4) return t3_too_much(why, capacity, "the reach or the padding of an axis", reach, INT32_MAX / 4);
+  return true;
+}
+
+bool t3_padded_check(const t3_problem *problem, int64_t most_rows, char *why, size_t capacity) {
+  for (int a = 0; a < 3; ++a)
+    if (!check_axis(problem, a, why, capacity)) return false;
+  t3_padded padded = t3_padded_of(problem, 1, MAX_SLACK);
+  padded.size[T3_H] += most_rows - 1; /* what rounding up to any block adds at most */
   int64_t count, channel = 1;
-  if (!t3_product(&channel, padded->size, 3)) channel = INT64_MAX;
-  if (channel > INT32_MAX) return t3_too_much(why, capacity, "the padded channel's number of elements", channel, INT32_MAX);
-  if (padded_count(problem, padded, &count)) return true;
+  if (!t3_product(&channel, padded.size, 3)) channel = INT64_MAX;
+  if (channel > INT32_MAX / 2)
+    return t3_too_much(why, capacity, "the padded channel's number of elements", channel, INT32_MAX / 2);
+  if (padded_count(problem, &padded, &count)) return true;
   snprintf(why, capacity, "the padded copy of x overflows 63 bits");
   return false;
 }

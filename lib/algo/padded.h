@@ -19,8 +19,10 @@ int64_t t3_taps_of(const t3_problem *problem, int axis);
 
 /* rows: t of H is rounded up to a multiple of it. slack above 0 asks for the copy in any case. */
 t3_padded t3_padded_of(const t3_problem *problem, int64_t rows, int64_t slack);
-/* Whether its channels can be addressed with 32 bits and the whole with 63; else false with the reason. */
-bool t3_padded_check(const t3_problem *problem, const t3_padded *padded, char *why, size_t capacity);
+/* Whether the kernels that read the copy can count in 32 bits, whatever block they take: strides and kernel sizes, sizes, reach
+ * and padding of each axis, and the elements of a channel of the copy with up to most_rows rows at a time; and the whole copy
+ * with 63 bits. Else false with the reason. */
+bool t3_padded_check(const t3_problem *problem, int64_t most_rows, char *why, size_t capacity);
 /* Once checked: its bytes, 0 without a copy, and the predicted seconds of making it. */
 int64_t t3_padded_bytes(const t3_problem *problem, const t3_padded *padded);
 double t3_pad_seconds(const t3_problem *problem, const t3_padded *padded);

@@ -20,7 +20,8 @@ enum {
   MAX_TAPS_DH = 1024, /* kD*kH: a work-item keeps that many row offsets */
   MAX_RESIDUES = 64,  /* of D and H: the length of the tables in the program */
   CHUNK = 1 << 17,    /* multiply-adds by channel, of one tap, that a work-item does at least */
-  MAX_UNROLLED = 512  /* multiply-adds in the innermost body */
+  MAX_BLOCK_H = 4,
+  MAX_UNROLLED = 512 /* multiply-adds in the innermost body */
 };
 
 /* Different input offsets among the taps of W: vectors of x that one row of taps loads. */
@@ -112,15 +113,7 @@ static bool applicable(const t3_problem *problem, char *why, size_t capacity) {
   for (int a = T3_D; a <= T3_H; ++a)
     if (problem->phases[a].residues > MAX_RESIDUES)
       return t3_too_much(why, capacity, a == T3_D ? "stride of axis D" : "stride of axis H", axis[a].stride, MAX_RESIDUES);
-  for (int a = 0; a < 3; ++a)
-    if (t3_max(axis[a].in, axis[a].out) > INT32_MAX / 4)
-      return t3_too_much(why, capacity, "an input or output size", t3_max(axis[a].in, axis[a].out), INT32_MAX / 4);
-  /* The kernel finds the residue and the offset of a tap of W in 32 bits. */
-  int64_t reach = t3_max((axis[T3_W].kernel - 1) * axis[T3_W].dilation, axis[T3_W].padding);
-  if (reach > INT32_MAX / 4) return t3_too_much(why, capacity, "the reach or the padding of axis W", reach, INT32_MAX / 4);
-  struct block block = {16, 1, 4, 8, 0}; /* the copy of the largest */
-  t3_padded padded = pad_sizes(problem, &block);
-  return t3_padded_check(problem, &padded, why, capacity);
+  return t3_padded_check(problem, MAX_BLOCK_H, why, capacity);
 }
 
 static double cost(const t3_problem *problem, const t3_variant *variant) {

@@ -30,15 +30,9 @@ static bool applicable(const t3_problem *problem, char *why, size_t capacity) {
     return t3_too_much(why, capacity, "the greatest kernel_size of axes H and W", t3_max(h->kernel, w->kernel), 8);
   if (problem->phases[T3_D].residues > MAX_RESIDUES)
     return t3_too_much(why, capacity, "stride of axis D", axis[T3_D].stride, MAX_RESIDUES);
-  for (int a = 0; a < 3; ++a) {
-    int64_t reach = t3_max((axis[a].kernel - 1) * axis[a].dilation, axis[a].padding), limit = INT32_MAX / 4;
-    int64_t most = t3_max(reach, t3_max(axis[a].in, axis[a].out));
-    if (most > limit) return t3_too_much(why, capacity, "a size, a reach or a padding", most, limit);
-  }
   if (t3_span(problem, T3_H) > MAX_TAPS_HW) /* rows that it would hold */
     return t3_too_much(why, capacity, "the reach of axis H in x", t3_span(problem, T3_H), MAX_TAPS_HW);
-  t3_padded padded = t3_padded_of(problem, MAX_BLOCK_H, 64);
-  return t3_padded_check(problem, &padded, why, capacity);
+  return t3_padded_check(problem, MAX_BLOCK_H, why, capacity);
 }
 
 static int64_t registers_of(const t3_problem *problem) {
@@ -64,7 +58,7 @@ static size_t variants(const t3_problem *problem, t3_variant *list) {
         struct block block = {width, ms[m], shapes[i][0], shapes[i][1]};
         int64_t unrolled = block.m * block.h * block.v * axis[T3_H].kernel * axis[T3_W].kernel;
         bool least = block.m * block.h * block.v == 1;
-        if (least || (in_registers(problem, &block) && unrolled <= MAX_UNROLLED))
+        if (count < T3_MAX_VARIANTS && (least || (in_registers(problem, &block) && unrolled <= MAX_UNROLLED)))
           list[count++] = (t3_variant){{block.width, block.m, block.h, block.v}};
       }
   return count;
