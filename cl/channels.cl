@@ -3,7 +3,8 @@
  *
  * The phases are those of phase.cl. Here the lanes of a vector are neighbouring output channels, and a value of x is broadcast
  * to them: rows may have any length. A work-item owns VECTORS vectors of channels of one residue of D, of H and of W, and a run
- * of positions (t_d, t_h, t_w) in a row; it takes TILE positions at a time:
+ * of positions (t_d, t_h, t_w, image) in a row, the image changing fastest; it takes TILE positions at a time, and leaves out
+ * the taps that no position of the tile has inside x:
  *
  *   sums[i][v] += packed[c][tap][v] * x[c][position i + offset of tap]
  *
@@ -62,6 +63,10 @@ typedef struct {
   uint d, h, w;
 } residue_t;
 
+typedef struct {
+  int d, h, w;
+} offset_t;
+
 /* Takes the residues off an item's index. */
 static inline residue_t residue_of(ulong *item) {
   residue_t a;
@@ -115,8 +120,8 @@ T3_SINGLE void channels_pack(ulong items, __global const float *restrict w, ulon
 
 /* run: positions of a work-item, at most TILES*TILE, a multiple of TILE. */
 T3_SINGLE void channels(ulong items, __global const float *restrict x, ulong x_start, __global const float *restrict packed,
-                        ulong packed_start, __global float *restrict y, ulong y_start, long padded_d, long padded_h,
-                        long padded_w, long in_d, long out_d, long out_h, long out_w, long run) {
+                        ulong packed_start, __global float *restrict y, ulong y_start, long batch, long padded_d, long padded_h,
+                        long padded_w, long in_d, long in_h, long in_w, long out_d, long out_h, long out_w, long run) {
   ulong item = get_global_id(0);
   if (item >= items) return;
   const residue_t a = residue_of(&item);
@@ -124,45 +129,51 @@ T3_SINGLE void channels(ulong items, __global const float *restrict x, ulong x_s
   item /= M_BLOCKS;
   const uint count_d = (out_d + STRIDE_D - 1) / STRIDE_D, count_h = (out_h + STRIDE_H - 1) / STRIDE_H,
              count_w = (out_w + STRIDE_W - 1) / STRIDE_W;
-  const uint all = count_d * count_h * count_w, runs = (all + (uint)run - 1) / (uint)run;
+  const uint all = count_d * count_h * count_w * (uint)batch, runs = (all + (uint)run - 1) / (uint)run;
   const uint first = item % runs * (uint)run;
-  const ulong image = item / runs; /* n * GROUPS + group */
-  const ulong group = image % GROUPS;
+  const ulong group = item / runs;
 
   const int plane = (int)(padded_h * padded_w), pitch = (int)padded_w;
   const ulong channel = (ulong)padded_d * plane;
-  x += x_start + image * GROUP_IN * channel;
+  x += x_start + group * GROUP_IN * channel;
   packed += packed_start;
   const ulong block = group * M_BLOCKS + m_block;
   __global const float *bias = packed + (ulong)GROUPS * M_BLOCKS * BLOCK_WEIGHTS + block * CHANNELS;
   __global const float *weights = packed + block * BLOCK_WEIGHTS + phase_start(a);
 
-  int shift[KERNEL_D * KERNEL_H * KERNEL_W], tap_offset_d[KERNEL_D * KERNEL_H * KERNEL_W];
+  /* Of each tap of the residue: its input offsets, and how far from a position's own place in x that is. */
+  int shift[KERNEL_D * KERNEL_H * KERNEL_W];
+  offset_t offset[KERNEL_D * KERNEL_H * KERNEL_W];
   int taps = 0;
   for (uint jd = 0; jd < taps_of(tap_start_d, a.d); ++jd)
     for (uint jh = 0; jh < taps_of(tap_start_h, a.h); ++jh)
       for (uint jw = 0; jw < taps_of(tap_start_w, a.w); ++jw) {
-        tap_offset_d[taps] = first_offset_d[a.d] - (int)jd * OFFSET_STEP_D;
-        shift[taps] = (tap_offset_d[taps] - MIN_OFFSET_D) * plane +
-                      (first_offset_h[a.h] - MIN_OFFSET_H - (int)jh * OFFSET_STEP_H) * pitch + first_offset_w[a.w] -
-                      MIN_OFFSET_W - (int)jw * OFFSET_STEP_W;
-        ++taps;
+        const offset_t o = {first_offset_d[a.d] - (int)jd * OFFSET_STEP_D, first_offset_h[a.h] - (int)jh * OFFSET_STEP_H,
+                            first_offset_w[a.w] - (int)jw * OFFSET_STEP_W};
+        shift[taps] = (o.d - MIN_OFFSET_D) * plane + (o.h - MIN_OFFSET_H) * pitch + o.w - MIN_OFFSET_W;
+        offset[taps++] = o;
       }
   /* Where each position lies in x and in y; -1: no such output. Positions past the last repeat it. */
-  int from[TILES * TILE];
+  ulong from[TILES * TILE];
   long to[TILES * TILE];
+  offset_t low[TILES], high[TILES];
+  const ulong y_channel = (ulong)out_d * out_h * out_w;
   const uint tiles = (min((uint)run, all - first) + TILE - 1) / TILE;
   for (uint i = 0; i < tiles * TILE; ++i) {
-    const uint position = min(first + i, all - 1);
-    const uint tw = position % count_w, th = position / count_w % count_h, td = position / (count_w * count_h);
+    const uint position = min(first + i, all - 1), t = i / TILE;
+    const ulong image = position % (uint)batch;
+    const uint place = position / (uint)batch;
+    const uint tw = place % count_w, th = place / count_w % count_h, td = place / (count_w * count_h);
     const uint od = td * STRIDE_D + a.d, oh = th * STRIDE_H + a.h, ow = tw * STRIDE_W + a.w;
-    const bool real = first + i < all && od < out_d && oh < out_h && ow < out_w;
-    from[i] = (int)td * plane + (int)th * pitch + (int)tw;
-    to[i] = real ? ((long)od * out_h + oh) * out_w + ow : -1;
+    const bool real = first + i < all && od < out_d && oh < out_h && ow < out_w, begins = i % TILE == 0;
+    from[i] = image * GROUPS * GROUP_IN * channel + (ulong)td * plane + th * pitch + tw;
+    to[i] = real ? (long)(image * GROUPS * GROUP_OUT * y_channel + ((ulong)od * out_h + oh) * out_w + ow) : -1;
+    low[t].d = begins ? (int)td : min(low[t].d, (int)td), high[t].d = begins ? (int)td : max(high[t].d, (int)td);
+    low[t].h = begins ? (int)th : min(low[t].h, (int)th), high[t].h = begins ? (int)th : max(high[t].h, (int)th);
+    low[t].w = begins ? (int)tw : min(low[t].w, (int)tw), high[t].w = begins ? (int)tw : max(high[t].w, (int)tw);
   }
-  const ulong y_channel = (ulong)out_d * out_h * out_w;
   const uint real_channels = min((uint)CHANNELS, GROUP_OUT - m_block * CHANNELS);
-  y += y_start + (image * GROUP_OUT + m_block * CHANNELS) * y_channel;
+  y += y_start + (group * GROUP_OUT + m_block * CHANNELS) * y_channel;
 
   typedef union {
     VEC vector[TILE][VECTORS];
@@ -177,25 +188,30 @@ T3_SINGLE void channels(ulong items, __global const float *restrict x, ulong x_s
       for (int i = 0; i < TILE; ++i)
 #pragma unroll
         for (int v = 0; v < VECTORS; ++v) sums[i][v] = first_c ? kept[t].vector[i][v] : VLOAD(bias + v * VECTOR);
-      int at[TILE];
+      ulong at[TILE];
 #pragma unroll
       for (int i = 0; i < TILE; ++i) at[i] = from[t * TILE + i];
 
-      /* Taps of D that leave x for all positions of the tile are left out. Offsets fall as taps rise. */
-      const int low_d = min(first + t * TILE, all - 1) / (count_w * count_h),
-                high_d = min(first + t * TILE + TILE - 1, all - 1) / (count_w * count_h);
-      int first_tap = 0, end_tap = taps;
-      while (first_tap < end_tap && low_d + tap_offset_d[first_tap] >= in_d) ++first_tap;
-      while (end_tap > first_tap && high_d + tap_offset_d[end_tap - 1] < 0) --end_tap;
+      /* The taps of the tile, those that some position has inside x. */
+      int tap_shift[KERNEL_D * KERNEL_H * KERNEL_W], tap_weight[KERNEL_D * KERNEL_H * KERNEL_W];
+      int inside = 0;
+      for (int j = 0; j < taps; ++j) {
+        const offset_t o = offset[j];
+        if (high[t].d + o.d < 0 || low[t].d + o.d >= in_d || high[t].h + o.h < 0 || low[t].h + o.h >= in_h ||
+            high[t].w + o.w < 0 || low[t].w + o.w >= in_w)
+          continue;
+        tap_shift[inside] = shift[j];
+        tap_weight[inside++] = j * CHANNELS;
+      }
 
       __global const float *w = weights + (ulong)first_c * taps * CHANNELS;
       __global const float *xc = x + first_c * channel;
       for (uint c = first_c; c < end_c; ++c, xc += channel, w += (ulong)taps * CHANNELS)
-        for (int j = first_tap; j < end_tap; ++j) {
-          __global const float *row = xc + shift[j];
+        for (int j = 0; j < inside; ++j) {
+          __global const float *row = xc + tap_shift[j];
           VEC value[VECTORS];
 #pragma unroll
-          for (int v = 0; v < VECTORS; ++v) value[v] = VLOAD(w + j * CHANNELS + v * VECTOR);
+          for (int v = 0; v < VECTORS; ++v) value[v] = VLOAD(w + tap_weight[j] + v * VECTOR);
 #pragma unroll
           for (int i = 0; i < TILE; ++i) {
             const VEC broadcast = (VEC)row[at[i]];

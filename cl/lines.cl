@@ -46,40 +46,58 @@ static inline void store_vector(VEC value, __global float *to) {
   VSTORE(value, to);
 }
 
-/* The sums of one m, h and v, as they lie in memory: element i of a row of y is lane[LANE(i)]. */
+/* VECTOR*STRIDE_W values of one m, h and v as they lie in memory: sums, one residue after another; or outputs in the order of a
+ * row of y, which interleave makes of them. */
 typedef union {
   VEC vector[STRIDE_W];
   float lane[STRIDE_W * VECTOR];
 } line_t;
-#define LANE(i) ((i) % STRIDE_W * VECTOR + (i) / STRIDE_W)
 
-/* Stores the residues of VECTOR values of t, interleaved: count outputs, all VECTOR*STRIDE_W of them but at a row's end. */
-static inline void store_outputs(__global float *to, const line_t *line, int count) {
+static inline void interleave(const line_t *sums, line_t *row) {
+  const VEC *s = sums->vector;
 #if STRIDE_W == 1
-  if (count >= VECTOR) {
-    store_vector(line->vector[0], to);
-    return;
-  }
+  row->vector[0] = s[0];
+#elif defined(SHUFFLES) && STRIDE_W == 2
+  row->vector[0] = PAIR(0, s[0], s[1]);
+  row->vector[1] = PAIR(1, s[0], s[1]);
+#elif defined(SHUFFLES) && STRIDE_W == 3
+  row->vector[0] = TRIPLE(0, s[0], s[1], s[2]);
+  row->vector[1] = TRIPLE(1, s[0], s[1], s[2]);
+  row->vector[2] = TRIPLE(2, s[0], s[1], s[2]);
 #elif defined(SHUFFLES)
-  if (count >= STRIDE_W * VECTOR) {
-    const VEC *sums = line->vector;
-#if STRIDE_W == 2
-    store_vector(PAIR(0, sums[0], sums[1]), to);
-    store_vector(PAIR(1, sums[0], sums[1]), to + VECTOR);
-#elif STRIDE_W == 3
-    store_vector(TRIPLE(0, sums[0], sums[1], sums[2]), to);
-    store_vector(TRIPLE(1, sums[0], sums[1], sums[2]), to + VECTOR);
-    store_vector(TRIPLE(2, sums[0], sums[1], sums[2]), to + 2 * VECTOR);
+  const VEC even[2] = {PAIR(0, s[0], s[2]), PAIR(1, s[0], s[2])}, odd[2] = {PAIR(0, s[1], s[3]), PAIR(1, s[1], s[3])};
+  row->vector[0] = PAIR(0, even[0], odd[0]);
+  row->vector[1] = PAIR(1, even[0], odd[0]);
+  row->vector[2] = PAIR(0, even[1], odd[1]);
+  row->vector[3] = PAIR(1, even[1], odd[1]);
 #else
-    const VEC even[2] = {PAIR(0, sums[0], sums[2]), PAIR(1, sums[0], sums[2])};
-    const VEC odd[2] = {PAIR(0, sums[1], sums[3]), PAIR(1, sums[1], sums[3])};
-    store_vector(PAIR(0, even[0], odd[0]), to);
-    store_vector(PAIR(1, even[0], odd[0]), to + VECTOR);
-    store_vector(PAIR(0, even[1], odd[1]), to + 2 * VECTOR);
-    store_vector(PAIR(1, even[1], odd[1]), to + 3 * VECTOR);
+  for (int i = 0; i < STRIDE_W * VECTOR; ++i) row->lane[i] = sums->lane[i % STRIDE_W * VECTOR + i / STRIDE_W];
 #endif
+}
+
+/* Copies count values, at least 1, in whole vectors while there are some; then in halves, the last two of which may overlap. */
+static inline void store_piece(__global float *to, const float *from, int count) {
+  int i = 0;
+  for (; i + VECTOR <= count; i += VECTOR) store_vector(PRIVATE_VLOAD(from + i), to + i);
+  if (i == count) return;
+  if (count >= VECTOR / 2) {
+    if (count - i > VECTOR / 2) HALF_VSTORE(PRIVATE_HALF_VLOAD(from + i), to + i);
+    HALF_VSTORE(PRIVATE_HALF_VLOAD(from + count - VECTOR / 2), to + count - VECTOR / 2);
     return;
   }
-#endif
-  for (int i = 0; i < min(count, STRIDE_W * VECTOR); ++i) to[i] = line->lane[LANE(i)];
+  for (; i < count; ++i) to[i] = from[i];
+}
+
+/* Stores VECTOR values of t, interleaved: count outputs, all VECTOR*STRIDE_W of them but at a row's end. */
+static inline void store_outputs(__global float *to, const line_t *sums, int count) {
+  if (count >= STRIDE_W * VECTOR) {
+    line_t whole; /* of its own, so that it stays in registers */
+    interleave(sums, &whole);
+#pragma unroll
+    for (int i = 0; i < STRIDE_W; ++i) store_vector(whole.vector[i], to + i * VECTOR);
+    return;
+  }
+  line_t row;
+  interleave(sums, &row);
+  store_piece(to, row.lane, count);
 }

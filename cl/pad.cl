@@ -13,9 +13,10 @@ static inline void pad_row(__global float *restrict dst, int width, __global con
   for (int i = end; i < width; ++i) dst[i] = 0.0f;
 }
 
-/* One work-item fills one (image and channel, depth) plane of the padded copy. */
+/* One work-item fills one (image and channel, depth) plane of the padded copy, the last one also the slack zeros after it. */
 T3_SINGLE void pad(ulong items, __global const float *restrict x, ulong x_start, __global float *restrict padded,
-                   ulong padded_start, long in_d, long in_h, long in_w, long padded_d, long padded_h, long padded_w) {
+                   ulong padded_start, long in_d, long in_h, long in_w, long padded_d, long padded_h, long padded_w,
+                   long slack) {
   ulong item = get_global_id(0);
   if (item >= items) return;
   const long d = (long)(item % padded_d) + MIN_OFFSET_D;
@@ -27,4 +28,5 @@ T3_SINGLE void pad(ulong items, __global const float *restrict x, ulong x_start,
     __global const float *from = x + x_start + (inside ? ((channel * in_d + d) * in_h + h) * in_w : 0);
     pad_row(to, (int)padded_w, from, inside ? (int)in_w : 0, inside ? MIN_OFFSET_W : 0);
   }
+  for (long i = 0; i < slack && item + 1 == items; ++i) to[i] = 0.0f;
 }

@@ -8,7 +8,8 @@
  *   sums[m][h][v][a] += x[c][t_d + offset_d][t_h + h + offset_h][t_w + v*VECTOR + offset_w(k)] * w[c][m][tap]
  *
  * FLAT 0: a line is a row of W, and BLOCK_H rows are taken at once. FLAT 1: a line is a whole plane, row after row as it lies
- * in x; vectors run over the ends of rows, so short and odd rows leave only the margin's lanes idle, and stores go by rows.
+ * in x; vectors run over the ends of rows, so short and odd rows leave only the margin's lanes idle, and stores go by rows. The
+ * zeros after a row serve as those before the next one too.
  *
  * x is read from a copy with zeros around it (pad.cl's) or, where no tap reaches over an edge, in place. A line's last block
  * starts where it still ends with the line, so nothing past the line is read, except that a line shorter than a block reads on
@@ -115,9 +116,11 @@ static inline void store_flat(__global float *to, const line_t *line, int col, i
     if (count > 0 && rows > 0) store_outputs(to + col * STRIDE_W, line, count);
     return;
   }
+  line_t row;
+  interleave(line, &row);
   for (int lane = 0; lane < VECTOR && rows > 0; --rows, to += row_step, col = 0) {
     const int lanes = min(VECTOR - lane, pitch - col), count = min(lanes * STRIDE_W, out_w - col * STRIDE_W);
-    for (int i = 0; i < count; ++i) to[col * STRIDE_W + i] = line->lane[LANE(lane * STRIDE_W + i)];
+    if (count > 0) store_piece(to + col * STRIDE_W, row.lane + lane * STRIDE_W, count);
     lane += lanes;
   }
 }

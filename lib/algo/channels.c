@@ -22,12 +22,13 @@ enum {
 static bool applicable(const t3_problem *problem, char *why, size_t capacity) {
   const t3_axis *axis = problem->layer.axis;
   if (problem->layer.taps > MAX_TAPS) return t3_too_much(why, capacity, "kernel_size, all axes", problem->layer.taps, MAX_TAPS);
-  int64_t outputs = 1;
+  int64_t outputs = t3_max(problem->layer.batch, 1);
   for (int a = 0; a < 3; ++a) {
     if (problem->phases[a].residues > MAX_RESIDUES) return t3_too_much(why, capacity, "stride", axis[a].stride, MAX_RESIDUES);
     if (!t3_mul(outputs, axis[a].out, &outputs)) outputs = INT64_MAX;
   }
-  if (outputs > INT32_MAX) return t3_too_much(why, capacity, "an output channel's number of elements", outputs, INT32_MAX);
+  if (outputs > INT32_MAX)
+    return t3_too_much(why, capacity, "the number of elements of an output channel, all images", outputs, INT32_MAX);
   return t3_padded_check(problem, 1, why, capacity);
 }
 
@@ -49,7 +50,8 @@ static struct block block_of(const t3_variant *variant) {
 }
 
 static int64_t all_positions(const t3_problem *problem) {
-  return t3_positions(problem, T3_D) * t3_positions(problem, T3_H) * t3_positions(problem, T3_W);
+  return t3_max(problem->layer.batch, 1) * t3_positions(problem, T3_D) * t3_positions(problem, T3_H) *
+         t3_positions(problem, T3_W);
 }
 
 /* Positions of a work-item: all of them, or even parts of them. */
@@ -73,19 +75,30 @@ static int64_t packed_count(const t3_problem *problem, const struct block *block
   return channel_blocks(problem, block) * block->width * block->vectors * (taps * layer->group_in + 1);
 }
 
+/* The part of the taps that tiles do not leave out: an axis counts whose positions change no faster than tiles do. */
+static double taken(const t3_problem *problem, int64_t tile) {
+  double part = 1;
+  int64_t inner = t3_max(problem->layer.batch, 1);
+  for (int a = T3_W; a >= T3_D; inner *= t3_positions(problem, a--))
+    if (inner >= tile) part *= t3_inside(problem, a);
+  return part;
+}
+
 static double cost(const t3_problem *problem, const t3_variant *variant) {
   const t3_layer *layer = &problem->layer;
   struct block block = block_of(variant);
-  t3_padded padded = t3_padded_of(problem, 1, 0);
+  t3_padded padded = t3_padded_of(problem, 1, 0, 0);
   /* One tap and input channel of a tile. */
-  double body = t3_body_cycles((double)(block.vectors * block.tile), (double)(2 * block.vectors + block.tile), 1);
-  double tiles = (double)t3_ceil_div(all_positions(problem), block.tile) * (double)layer->batch;
+  double body =
+      t3_body_cycles(problem, block.width, (double)(block.vectors * block.tile), (double)(2 * block.vectors + block.tile), 1);
+  double tiles = (double)t3_ceil_div(all_positions(problem), block.tile);
   tiles *= (double)channel_blocks(problem, &block);
   /* Outputs are stored one by one, each into another line of the cache; once y outgrows the second cache that costs more. */
-  double store = layer->y_count > 1 << 20 ? 6 : 2.5;
+  double store = layer->y_count > 1 << 20 ? 4 : 2.5;
   double stores = (double)(block.tile * block.vectors * block.width) * store;
-  double cycles = tiles * ((double)(layer->taps * layer->group_in) * body + (double)residues_of(problem) * stores);
-  double runs = (double)t3_ceil_div(all_positions(problem), run_of(problem, &block)) * (double)layer->batch;
+  double cycles = tiles * ((double)(layer->taps * layer->group_in) * taken(problem, block.tile) * body +
+                           (double)residues_of(problem) * stores);
+  double runs = (double)t3_ceil_div(all_positions(problem), run_of(problem, &block));
   double weights = (double)packed_count(problem, &block) * (runs > 8 ? 8 : runs); /* the cache serves later ones */
   return t3_cycles_to_seconds(&problem->device, cycles) + t3_stream_seconds(&problem->device, (int64_t)weights) / 2 +
          t3_stream_seconds(&problem->device, layer->y_count) + t3_pad_seconds(problem, &padded) + 40e-6;
@@ -110,7 +123,7 @@ static tconv3d_status recipe(const t3_problem *problem, const t3_variant *varian
   const t3_layer *layer = &problem->layer;
   const t3_axis *axis = layer->axis;
   struct block block = block_of(variant);
-  t3_padded padded = t3_padded_of(problem, 1, 0);
+  t3_padded padded = t3_padded_of(problem, 1, 0, 0);
   int64_t blocks = channel_blocks(problem, &block) * residues_of(problem), run = run_of(problem, &block);
   define_all(problem, &block, &recipe->defines);
   recipe->deterministic = true;
@@ -121,10 +134,11 @@ static tconv3d_status recipe(const t3_problem *problem, const t3_variant *varian
   if (padded.copy) t3_add_pad(problem, &padded, recipe);
   t3_launch *main = &recipe->run[recipe->num_run++];
   *main = (t3_launch){.kernel = "channels", .local = 1};
-  main->items = layer->batch * blocks * t3_ceil_div(all_positions(problem), run);
-  T3_ARGS(main, {padded.copy ? T3_WORKSPACE : T3_X, 0}, {T3_PACKED, 0}, {T3_Y, 0}, {T3_NUMBER, padded.size[T3_D]},
-          {T3_NUMBER, padded.size[T3_H]}, {T3_NUMBER, padded.size[T3_W]}, {T3_NUMBER, axis[T3_D].in},
-          {T3_NUMBER, axis[T3_D].out}, {T3_NUMBER, axis[T3_H].out}, {T3_NUMBER, axis[T3_W].out}, {T3_NUMBER, run});
+  main->items = blocks * t3_ceil_div(all_positions(problem), run);
+  T3_ARGS(main, {padded.copy ? T3_WORKSPACE : T3_X, 0}, {T3_PACKED, 0}, {T3_Y, 0}, {T3_NUMBER, layer->batch},
+          {T3_NUMBER, padded.size[T3_D]}, {T3_NUMBER, padded.size[T3_H]}, {T3_NUMBER, padded.size[T3_W]},
+          {T3_NUMBER, axis[T3_D].in}, {T3_NUMBER, axis[T3_H].in}, {T3_NUMBER, axis[T3_W].in}, {T3_NUMBER, axis[T3_D].out},
+          {T3_NUMBER, axis[T3_H].out}, {T3_NUMBER, axis[T3_W].out}, {T3_NUMBER, run});
   snprintf(recipe->detail, sizeof recipe->detail, "%" PRId64 " positions x %" PRId64 " vectors of %" PRId64 " channels, %s",
            block.tile, block.vectors, block.width, padded.copy ? "x copied with zeros around" : "x read in place");
   return TCONV3D_OK;

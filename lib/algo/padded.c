@@ -19,22 +19,32 @@ bool t3_too_much(char *why, size_t capacity, const char *what, int64_t value, in
   return false;
 }
 
+double t3_inside(const t3_problem *problem, int axis) {
+  double part = (double)problem->layer.axis[axis].in / (double)t3_positions(problem, axis);
+  return part < 1 ? part : 1;
+}
+
+int64_t t3_used_residues(const t3_problem *problem, int axis) {
+  int64_t used = 0;
+  for (int64_t r = 0; r < problem->phases[axis].residues; ++r) used += t3_phase_at(&problem->layer.axis[axis], r).taps > 0;
+  return used;
+}
+
 int64_t t3_taps_of(const t3_problem *problem, int axis) {
   int64_t sum = 0;
   for (int64_t r = 0; r < problem->phases[axis].residues; ++r) sum += t3_phase_at(&problem->layer.axis[axis], r).taps;
   return sum;
 }
 
-t3_padded t3_padded_of(const t3_problem *problem, int64_t rows, int64_t slack) {
-  t3_padded padded = {
-      .size = {t3_positions(problem, T3_D), t3_round_up(t3_positions(problem, T3_H), rows), t3_positions(problem, T3_W)},
-      .slack = slack,
-      .copy = slack > 0};
-  for (int a = 0; a < 3; ++a) {
-    padded.size[a] += t3_span(problem, a);
-    /* Without any offset and without rounding up, the copy would be x itself. */
+t3_padded t3_padded_of(const t3_problem *problem, int64_t rows, int64_t pitch, int64_t slack) {
+  t3_padded padded = {.size = {t3_positions(problem, T3_D) + t3_span(problem, T3_D),
+                               t3_round_up(t3_positions(problem, T3_H), rows) + t3_span(problem, T3_H),
+                               pitch ? pitch : t3_positions(problem, T3_W) + t3_span(problem, T3_W)},
+                      .slack = slack,
+                      .copy = slack > 0};
+  /* Without any offset and without rounding up, the copy would be x itself. */
+  for (int a = 0; a < 3; ++a)
     if (padded.size[a] != problem->layer.axis[a].in || problem->phases[a].min_offset) padded.copy = true;
-  }
   return padded;
 }
 
@@ -46,6 +56,7 @@ static bool padded_count(const t3_problem *problem, const t3_padded *padded, int
 }
 
 enum {
+  CACHE_LINE = 16,      /* floats */
   MAX_FACTOR = 1 << 16, /* of a stride or kernel size: they are multiplied by a few hundred positions or weights */
   MAX_SLACK = 8 * 16    /* of a short line's block */
 };
@@ -63,7 +74,7 @@ static bool check_axis(const t3_problem *problem, int a, char *why, size_t capac
 bool t3_padded_check(const t3_problem *problem, int64_t most_rows, char *why, size_t capacity) {
   for (int a = 0; a < 3; ++a)
     if (!check_axis(problem, a, why, capacity)) return false;
-  t3_padded padded = t3_padded_of(problem, 1, MAX_SLACK);
+  t3_padded padded = t3_padded_of(problem, 1, 0, MAX_SLACK);
   padded.size[T3_H] += most_rows - 1; /* what rounding up to any block adds at most */
   int64_t count, channel = 1;
   if (!t3_product(&channel, padded.size, 3)) channel = INT64_MAX;
@@ -91,12 +102,14 @@ void t3_add_pad(const t3_problem *problem, const t3_padded *padded, t3_recipe *r
   t3_launch *pad = &recipe->run[recipe->num_run++];
   *pad = (t3_launch){.kernel = "pad", .local = 1, .items = layer->batch * layer->in_channels * size[T3_D]};
   T3_ARGS(pad, {T3_X, 0}, {T3_WORKSPACE, 0}, {T3_NUMBER, axis[T3_D].in}, {T3_NUMBER, axis[T3_H].in}, {T3_NUMBER, axis[T3_W].in},
-          {T3_NUMBER, size[T3_D]}, {T3_NUMBER, size[T3_H]}, {T3_NUMBER, size[T3_W]});
+          {T3_NUMBER, size[T3_D]}, {T3_NUMBER, size[T3_H]}, {T3_NUMBER, size[T3_W]}, {T3_NUMBER, padded->slack});
 }
 
-double t3_body_cycles(double products, double loads, double chain) {
+double t3_body_cycles(const t3_problem *problem, int64_t width, double products, double loads, double chain) {
   double most = products > loads ? products : loads, least = products > loads ? loads : products;
   double cycles = (most + 0.2 * least) / 2;
+  /* The clock assumed is that of a core with vectors of its full width: a core that halves them has a higher one. */
+  if (width <= (int64_t)problem->device.fma_width && problem->device.fma_width < problem->device.vector_width) cycles *= 0.6;
   return (cycles > 4 * chain ? cycles : 4 * chain) + 1.5;
 }
 
@@ -107,8 +120,11 @@ double t3_store_cycles(const t3_problem *problem, int64_t vectors, int64_t width
   return (double)vectors * (4 + (1 - whole) * 1.5 * (double)width) + 30;
 }
 
-void t3_define_stream(t3_text *defines, const t3_problem *problem) {
-  t3_define(defines, "STREAM", problem->layer.y_count * (int64_t)sizeof(float) > (int64_t)problem->device.cache_bytes);
+void t3_define_stream(t3_text *defines, const t3_problem *problem, bool whole_rows, int64_t width) {
+  const t3_axis *w = &problem->layer.axis[T3_W];
+  uint64_t y_bytes = (uint64_t)problem->layer.y_count * sizeof(float);
+  bool whole_lines = whole_rows && w->out % CACHE_LINE == 0 && width * w->stride % CACHE_LINE == 0;
+  t3_define(defines, "STREAM", whole_lines && y_bytes > problem->device.cache_bytes / 4);
 }
 
 void t3_define_min_offsets(t3_text *defines, const t3_problem *problem) {

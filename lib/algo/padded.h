@@ -4,7 +4,7 @@
 
 #include "algo/algo.h"
 
-/* Sizes of the copy along D, H, W, elements past its end that may be read, and whether it is needed at all. */
+/* Sizes of the copy along D, H, W, zeros past its end that may be read, and whether it is needed at all. */
 typedef struct t3_padded {
   int64_t size[3], slack;
   bool copy;
@@ -14,11 +14,18 @@ typedef struct t3_padded {
 int64_t t3_positions(const t3_problem *problem, int axis);
 int64_t t3_span(const t3_problem *problem, int axis);
 
+/* The part of an axis' taps that meets x inside, about. */
+double t3_inside(const t3_problem *problem, int axis);
+
 /* Taps of an axis, over all its residues that have an output. */
 int64_t t3_taps_of(const t3_problem *problem, int axis);
 
-/* rows: t of H is rounded up to a multiple of it. slack above 0 asks for the copy in any case. */
-t3_padded t3_padded_of(const t3_problem *problem, int64_t rows, int64_t slack);
+/* Residues of an axis that a tap reaches; the others' outputs are bias alone. */
+int64_t t3_used_residues(const t3_problem *problem, int axis);
+
+/* rows: t of H is rounded up to a multiple of it. pitch: values in a row, 0 for all that t of W reach. slack above 0 asks for
+ * the copy in any case. */
+t3_padded t3_padded_of(const t3_problem *problem, int64_t rows, int64_t pitch, int64_t slack);
 /* Whether the kernels that read the copy can count in 32 bits, whatever block they take: strides and kernel sizes, sizes, reach
  * and padding of each axis, and the elements of a channel of the copy with up to most_rows rows at a time; and the whole copy
  * with 63 bits. Else false with the reason. */
@@ -34,12 +41,15 @@ void t3_add_pad(const t3_problem *problem, const t3_padded *padded, t3_recipe *r
 void t3_define_min_offsets(t3_text *defines, const t3_problem *problem);
 void t3_define_tables(t3_text *defines, int axis, const t3_problem *problem);
 
-/* STREAM: 1 when y outgrows the last cache. */
-void t3_define_stream(t3_text *defines, const t3_problem *problem);
+/* STREAM: 1 when y outgrows its part of the last cache, a quarter: x, weights and other programs want theirs, and a store that
+ * misses reads the line first. There stores that bypass the cache gain 3 to 70 %; but they must fill whole lines of the cache:
+ * parts of lines were measured to take up to five times as long. So whole_rows says that a block's vectors never leave a row.
+ */
+void t3_define_stream(t3_text *defines, const t3_problem *problem, bool whole_rows, int64_t width);
 
 /* Cycles of a loop's body of so many vector multiply-adds and loads: two of either a cycle, and what goes beside the greater of
  * them is not quite free (measured); results come after four cycles, the loop itself takes one or two. */
-double t3_body_cycles(double products, double loads, double chain);
+double t3_body_cycles(const t3_problem *problem, int64_t width, double products, double loads, double chain);
 
 /* What storing vectors of outputs costs beside their sums, in cycles: each goes through memory; what cannot be stored as whole
  * vectors of a row goes element by element. */

@@ -29,13 +29,31 @@ static int64_t offsets_w(const t3_problem *problem) {
   return t3_min(t3_span(problem, T3_W) / problem->phases[T3_W].offset_step + 1, problem->layer.axis[T3_W].kernel);
 }
 
+/* Values between the starts of two rows of x. Where vectors run over the ends of rows, the zeros after a row are also those
+ * before the next one: the greatest position that an output reads must lie before the next row's first value. */
+static int64_t pitch_of(const t3_problem *problem, const struct block *block) {
+  const t3_axis *w = &problem->layer.axis[T3_W];
+  int64_t t_w = t3_positions(problem, T3_W), pitch = t3_max(t_w, w->in - problem->phases[T3_W].min_offset);
+  if (!block->flat) return t_w + t3_span(problem, T3_W);
+  for (int64_t r = 0; r < problem->phases[T3_W].residues; ++r) {
+    t3_phase phase = t3_phase_at(w, r);
+    if (phase.taps) pitch = t3_max(pitch, phase.positions + phase.first_offset);
+  }
+  return pitch;
+}
+
+/* Values of t in a line. */
+static int64_t line_length(const t3_problem *problem, const struct block *block) {
+  int64_t t_w = t3_positions(problem, T3_W);
+  return block->flat ? (t3_positions(problem, T3_H) - 1) * pitch_of(problem, block) + t_w : t_w;
+}
+
 /* Different values of t of one plane that a line-by-line walk computes, and how many of them are outputs. */
 static double lanes_used(const t3_problem *problem, const struct block *block) {
   int64_t t_w = t3_positions(problem, T3_W), t_h = t3_positions(problem, T3_H), step = block->width * block->v;
   double useful = (double)t_w * (double)t_h;
-  int64_t length = block->flat ? (t_h - 1) * (t_w + t3_span(problem, T3_W)) + t_w : t_w;
   int64_t rows = block->flat ? 1 : t3_round_up(t_h, block->h);
-  return useful / ((double)rows * (double)t3_round_up(length, step));
+  return useful / ((double)rows * (double)t3_round_up(line_length(problem, block), step));
 }
 
 static int64_t registers_of(const t3_problem *problem) {
@@ -46,7 +64,7 @@ static int64_t registers_of(const t3_problem *problem) {
  * three vectors or more in a row compilers load ahead: blocks with less room to spare than this were measured to spill. */
 static bool in_registers(const t3_problem *problem, const struct block *block) {
   int64_t vectors = block->h * block->v, spare = block->v > 2 ? 6 : 3;
-  return block->m * vectors * problem->layer.axis[T3_W].stride + vectors + spare <= registers_of(problem);
+  return block->m * vectors * t3_used_residues(problem, T3_W) + vectors + spare <= registers_of(problem);
 }
 
 /* Cycles of the innermost body of a block: one tap of D and H, one input channel. A load of a whole vector of x counts twice,
@@ -56,7 +74,8 @@ static double body_cycles(const t3_problem *problem, const struct block *block) 
   int64_t vectors = block->h * block->v;
   double products = (double)(block->m * vectors * w->kernel);
   double loads = (double)(offsets_w(problem) * vectors * (block->width == 16 ? 2 : 1) + w->kernel * block->m);
-  double cycles = t3_body_cycles(products, loads, (double)t3_ceil_div(w->kernel, w->stride));
+  double cycles = t3_body_cycles(problem, block->width, products, loads,
+                                 (double)t3_ceil_div(w->kernel, t3_max(t3_used_residues(problem, T3_W), 1)));
   return in_registers(problem, block) ? cycles : 2 * cycles; /* spilled at every step */
 }
 
@@ -85,15 +104,11 @@ static struct block block_of(const t3_variant *variant) {
   return (struct block){n[0], n[1], n[2], n[3], n[4]};
 }
 
-/* Values of t in a line. */
-static int64_t line_length(const t3_problem *problem, const struct block *block) {
-  int64_t t_w = t3_positions(problem, T3_W);
-  return block->flat ? (t3_positions(problem, T3_H) - 1) * (t_w + t3_span(problem, T3_W)) + t_w : t_w;
-}
-
 static t3_padded pad_sizes(const t3_problem *problem, const struct block *block) {
-  int64_t slack = line_length(problem, block) < block->width * block->v ? block->width * block->v : 0;
-  return t3_padded_of(problem, block->h, slack);
+  int64_t step = block->width * block->v, pitch = pitch_of(problem, block);
+  int64_t slack = line_length(problem, block) < step ? step : 0;
+  return t3_padded_of(problem, block->h, pitch,
+                      slack + t3_max(t3_positions(problem, T3_W) + t3_span(problem, T3_W) - pitch, 0));
 }
 
 static int64_t packed_count(const t3_problem *problem, const struct block *block) {
@@ -124,7 +139,7 @@ static double cost(const t3_problem *problem, const t3_variant *variant) {
   double planes = (double)t3_positions(problem, T3_D) * (double)layer->batch * (double)layer->groups;
   double lanes = (double)t3_positions(problem, T3_W) * (double)t3_positions(problem, T3_H) / lanes_used(problem, &block);
   double blocks = planes * lanes / (double)(block.width * block.h * block.v) * (double)t3_ceil_div(layer->group_out, block.m);
-  double taps = (double)(layer->axis[T3_D].kernel * layer->axis[T3_H].kernel);
+  double taps = (double)(layer->axis[T3_D].kernel * layer->axis[T3_H].kernel) * t3_inside(problem, T3_D);
   double residues = (double)(problem->phases[T3_D].residues * problem->phases[T3_H].residues);
   double stores = t3_store_cycles(problem, block.m * block.h * block.v * layer->axis[T3_W].stride, block.width);
   double cycles = blocks * (taps * (double)layer->group_in * body_cycles(problem, &block) + residues * stores);
@@ -139,7 +154,7 @@ static void define_all(const t3_problem *problem, const struct block *block, t3_
   t3_define(defines, "BLOCK_H", block->h);
   t3_define(defines, "BLOCK_W", block->v);
   t3_define(defines, "FLAT", block->flat);
-  t3_define_stream(defines, problem);
+  t3_define_stream(defines, problem, !block->flat, block->width);
   t3_define_min_offsets(defines, problem);
   for (int a = T3_D; a <= T3_H; ++a) t3_define_tables(defines, a, problem);
 }

@@ -41,8 +41,7 @@ static int64_t registers_of(const t3_problem *problem) {
 
 /* Sums, the rows of x under one tap of W, and room for weights: with less of it blocks were measured to spill. */
 static bool in_registers(const t3_problem *problem, const struct block *block) {
-  const t3_axis *axis = problem->layer.axis;
-  int64_t sums = block->m * block->h * block->v * axis[T3_H].stride * axis[T3_W].stride;
+  int64_t sums = block->m * block->h * block->v * t3_used_residues(problem, T3_H) * t3_used_residues(problem, T3_W);
   return sums + (block->h + t3_span(problem, T3_H)) * block->v + 5 <= registers_of(problem);
 }
 
@@ -71,7 +70,7 @@ static struct block block_of(const t3_variant *variant) {
 
 static t3_padded pad_sizes(const t3_problem *problem, const struct block *block) {
   int64_t step = block->width * block->v;
-  return t3_padded_of(problem, block->h, t3_positions(problem, T3_W) < step ? step : 0);
+  return t3_padded_of(problem, block->h, 0, t3_positions(problem, T3_W) < step ? step : 0);
 }
 
 static int64_t packed_count(const t3_problem *problem, const struct block *block) {
@@ -91,15 +90,15 @@ static double cost(const t3_problem *problem, const t3_variant *variant) {
   int64_t offsets = t3_min(t3_span(problem, T3_W) / problem->phases[T3_W].offset_step + 1, axis[T3_W].kernel);
   double loads = (double)(offsets * rows * block.v * (block.width == 16 ? 2 : 1));
   loads += (double)(axis[T3_H].kernel * axis[T3_W].kernel * block.m);
-  double body = t3_body_cycles(products, loads, 1);
+  double body = t3_body_cycles(problem, block.width, products, loads, 1);
   if (!in_registers(problem, &block)) body *= 2;
   double blocks = (double)t3_ceil_div(t3_positions(problem, T3_W), block.width * block.v);
   blocks *= (double)t3_ceil_div(t3_positions(problem, T3_H), block.h) * (double)t3_positions(problem, T3_D);
   blocks *= (double)(layer->batch * layer->groups * t3_ceil_div(layer->group_out, block.m));
   int64_t outputs = block.m * vectors * axis[T3_H].stride * axis[T3_W].stride;
   double stores = t3_store_cycles(problem, outputs, block.width);
-  double cycles =
-      blocks * ((double)(axis[T3_D].kernel * layer->group_in) * body + (double)problem->phases[T3_D].residues * stores);
+  double cycles = blocks * ((double)(axis[T3_D].kernel * layer->group_in) * t3_inside(problem, T3_D) * body +
+                            (double)problem->phases[T3_D].residues * stores);
   return t3_cycles_to_seconds(&problem->device, cycles) + t3_stream_seconds(&problem->device, layer->y_count) +
          t3_pad_seconds(problem, &padded) + 40e-6;
 }
@@ -111,7 +110,7 @@ static void define_all(const t3_problem *problem, const struct block *block, t3_
   t3_define(defines, "BLOCK_H", block->h);
   t3_define(defines, "BLOCK_W", block->v);
   t3_define(defines, "SPAN_H", t3_span(problem, T3_H));
-  t3_define_stream(defines, problem);
+  t3_define_stream(defines, problem, true, block->width);
   t3_define_min_offsets(defines, problem);
   t3_define_tables(defines, T3_D, problem);
 }
