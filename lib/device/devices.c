@@ -67,10 +67,11 @@ static bool override_width(tconv3d_device_info *info) {
  * OpenCL tells, and an OpenCL CPU device is the host's own. */
 static unsigned fma_width(const tconv3d_device_info *info) {
 #if defined(__x86_64__) || defined(__i386__)
-  unsigned a, b, c, d, family;
-  if (info->type & CL_DEVICE_TYPE_CPU && info->vector_width >= 16 && __get_cpuid(0, &a, &b, &c, &d) &&
-      b == signature_AMD_ebx && __get_cpuid(1, &family, &b, &c, &d) && ((family >> 8) & 0xf) + ((family >> 20) & 0xff) == 0x19)
-    return info->vector_width / 2;
+  unsigned a, b, c, d, family = 0;
+  bool cpu = info->type & CL_DEVICE_TYPE_CPU && info->vector_width >= 16;
+  if (cpu && __get_cpuid(0, &a, &b, &c, &d) && b == signature_AMD_ebx && __get_cpuid(1, &a, &b, &c, &d))
+    family = ((a >> 8) & 0xf) + ((a >> 20) & 0xff);
+  if (family == 0x19) return info->vector_width / 2;
 #endif
   return info->vector_width;
 }
