@@ -19,6 +19,9 @@
 #define HALF_VECTOR 2
 #endif
 #define HALF_VEC T3_PASTE(float, HALF_VECTOR)
+#define INT_VEC T3_PASTE(int, VECTOR)
+#define AS_VEC T3_PASTE(as_float, VECTOR)
+#define AS_INT_VEC T3_PASTE(as_int, VECTOR)
 #ifdef __clang__
 typedef VEC t3_unaligned_vec __attribute__((aligned(4)));
 typedef HALF_VEC t3_unaligned_half_vec __attribute__((aligned(4)));

@@ -11,18 +11,19 @@
  * in x; vectors run over the ends of rows, so short and odd rows leave only the margin's lanes idle, and stores go by rows. The
  * zeros after a row serve as those before the next one too.
  *
- * x is read from a copy with zeros around it (pad.cl's) or, where no tap reaches over an edge, in place. A line's last block
- * starts where it still ends with the line, so nothing past the line is read, except that a line shorter than a block reads on
- * in the copy, which is that much longer. packed holds the weights in the order of use: [group][m block][residue d][residue
- * h][c][tap d][tap h][k_w][BLOCK_M], then the bias [group][m block][BLOCK_M]; channels past the last are zero and never stored.
+ * x is read as edges.cl says, but for planes always from the copy, or in place where no tap reaches over an edge. A line's last
+ * block starts where it still ends with the line, so nothing past the line is read, except that a line shorter than a block
+ * reads on in the copy, which is that much longer. packed holds the weights in the order of use: [group][m block][residue
+ * d][residue h][c][tap d][tap h][k_w][BLOCK_M], then the bias [group][m block][BLOCK_M]; channels past the last are zero and
+ * never stored.
  *
- * Required: GROUPS GROUP_IN GROUP_OUT, KERNEL_ STRIDE_ PADDING_ DILATION_ for D H W, VECTOR BLOCK_M BLOCK_H BLOCK_W FLAT STREAM
- * (1: y outgrows the caches, so it is stored past them), MIN_OFFSET_ for D H W, and for D and H RESIDUES_ and the tables by
- * residue TAP_START_ (residues+1 values: how many taps the residues before have), FIRST_TAP_, FIRST_OFFSET_, and the steps
- * TAP_STEP_, OFFSET_STEP_. */
+ * Required: GROUPS GROUP_IN GROUP_OUT, KERNEL_ STRIDE_ PADDING_ DILATION_ for D H W, VECTOR BLOCK_M BLOCK_H BLOCK_W FLAT, EDGES
+ * and what edges.cl asks, STREAM (1: y outgrows the caches, so it is stored past them), MIN_OFFSET_ for D H W, and for D and H
+ * RESIDUES_ and the tables by residue TAP_START_ (residues+1 values: how many taps the residues before have), FIRST_TAP_,
+ * FIRST_OFFSET_, and the steps TAP_STEP_, OFFSET_STEP_. */
 #include "common.cl"
+#include "edges.cl"
 #include "lines.cl"
-#include "pad.cl"
 
 #if !defined(GROUPS) || !defined(GROUP_IN) || !defined(GROUP_OUT)
 #error "GROUPS, GROUP_IN and GROUP_OUT are required"
@@ -128,9 +129,10 @@ static inline void store_flat(__global float *to, const line_t *line, int col, i
 
 /* lines: of a plane, blocks of BLOCK_H rows or (FLAT) 1; length: values of t in a line; chunk: those that a work-item takes, a
  * multiple of its block, the last one of a line also what is left; run: how many lines it takes so. */
-T3_SINGLE void phase(ulong items, __global const float *restrict x, ulong x_start, __global const float *restrict packed,
-                     ulong packed_start, __global float *restrict y, ulong y_start, long padded_d, long padded_h, long padded_w,
-                     long in_d, long in_h, long out_d, long out_h, long out_w, long lines, long length, long chunk, long run) {
+T3_SINGLE void phase(ulong items, __global const float *restrict x, ulong x_start, __global const float *restrict edge,
+                     ulong edge_start, __global const float *restrict packed, ulong packed_start, __global float *restrict y,
+                     ulong y_start, long edge_width, long planes, long padded_d, long padded_h, long padded_w, long in_d,
+                     long in_h, long out_d, long out_h, long out_w, long lines, long length, long chunk, long run) {
   ulong item = get_global_id(0);
   if (item >= items) return;
   /* The m block and the residues change fastest: they read the same x, which so stays in the cache. */
@@ -156,7 +158,10 @@ T3_SINGLE void phase(ulong items, __global const float *restrict x, ulong x_star
 
   const int pitch = (int)padded_w, plane = (int)(padded_h * padded_w);
   const ulong channel = (ulong)padded_d * plane;
-  x += x_start + image * GROUP_IN * channel + (ulong)td * plane;
+#if EDGES
+  const input_t input = input_of(x + x_start, planes, (int)in_h, pitch, edge + edge_start, edge_width);
+#endif
+  x += x_start + image * GROUP_IN * channel;
   packed += packed_start;
   const ulong block = group * M_BLOCKS + m_block;
   __global const float *bias = packed + (ulong)GROUPS * M_BLOCKS * BLOCK_WEIGHTS + block * BLOCK_M;
@@ -170,14 +175,15 @@ T3_SINGLE void phase(ulong items, __global const float *restrict x, ulong x_star
     const uint th = line * BLOCK_H;
     /* The taps of D and H whose rows of x are not all outside: where those rows lie, and the taps' weights. One loop over them
      * is 10 % faster than two nested ones. */
-    int shift[KERNEL_D * KERNEL_H], weight_at[KERNEL_D * KERNEL_H];
+    int shift[KERNEL_D * KERNEL_H], row_at[KERNEL_D * KERNEL_H], weight_at[KERNEL_D * KERNEL_H];
     int taps = 0;
     for (int jd = 0; jd < taps_d; ++jd) {
       const int offset_d = first_offset_d[ad] - jd * OFFSET_STEP_D, d = (int)td + offset_d;
       for (int jh = 0; jh < taps_h; ++jh) {
         const int offset_h = first_offset_h[ah] - jh * OFFSET_STEP_H, h = (int)th + offset_h;
         if (d < 0 || d >= in_d || BLOCK_OUTSIDE(h)) continue;
-        shift[taps] = (offset_d - MIN_OFFSET_D) * plane + (offset_h - MIN_OFFSET_H) * pitch;
+        shift[taps] = (EDGES ? d : d - MIN_OFFSET_D) * plane;
+        row_at[taps] = EDGES ? h : h - MIN_OFFSET_H;
         weight_at[taps++] = (jd * taps_h + jh) * ROW_WEIGHTS;
       }
     }
@@ -194,10 +200,23 @@ T3_SINGLE void phase(ulong items, __global const float *restrict x, ulong x_star
             for (int a = 0; a < STRIDE_W; ++a) sums[m][h][v][a] = (VEC)bias[m];
 
       __global const float *weights_c = weights;
-      __global const float *from = x + (ulong)th * pitch + tw;
+      __global const float *from = x;
+#if EDGES
+      INT_VEC inside[KERNEL_W][BLOCK_W];
+#pragma unroll
+      for (int k = 0; k < KERNEL_W; ++k)
+#pragma unroll
+        for (int v = 0; v < BLOCK_W; ++v) inside[k][v] = inside_row(tw + v * VECTOR + OFFSET_W(k), pitch);
+#endif
       for (uint c = 0; c < GROUP_IN; ++c, from += channel, weights_c += taps_d * taps_h * ROW_WEIGHTS)
         for (int j = 0; j < taps; ++j) {
-          __global const float *row = from + shift[j];
+          __global const float *row[BLOCK_H];
+#if EDGES
+          find_rows(row, BLOCK_H, &input, from + shift[j], row_at[j], tw);
+#else
+#pragma unroll
+          for (int h = 0; h < BLOCK_H; ++h) row[h] = from + shift[j] + (row_at[j] + h) * pitch + tw - MIN_OFFSET_W;
+#endif
           __global const float *w = weights_c + weight_at[j];
 #pragma unroll
           for (int k = 0; k < KERNEL_W; ++k) {
@@ -206,7 +225,11 @@ T3_SINGLE void phase(ulong items, __global const float *restrict x, ulong x_star
             for (int h = 0; h < BLOCK_H; ++h)
 #pragma unroll
               for (int v = 0; v < BLOCK_W; ++v)
-                values[h][v] = VLOAD(row + h * pitch + v * VECTOR + (OFFSET_W(k) - MIN_OFFSET_W));
+#if EDGES
+                values[h][v] = load_x(row[h] + v * VECTOR, OFFSET_W(k), inside[k][v]);
+#else
+                values[h][v] = VLOAD(row[h] + v * VECTOR + OFFSET_W(k));
+#endif
 #pragma unroll
             for (int m = 0; m < BLOCK_M; ++m)
 #pragma unroll

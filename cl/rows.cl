@@ -7,17 +7,17 @@
  *
  *   sums[m][h][residue h][v][residue w] += x[c][t_d + offset_d][t_h + h + offset_h][t_w + v*VECTOR + offset_w] * w[c][m][tap]
  *
- * x is read from a copy with zeros around it (pad.cl's) or in place, as in phase.cl with FLAT 0. packed holds [group][m
+ * x is read as edges.cl says, or in place where no tap reaches over an edge. packed holds [group][m
  * block][residue d][c][tap d][k_h][k_w][BLOCK_M], then the bias [group][m block][BLOCK_M]; channels past the last are zero and
  * never stored.
  *
  * Required: GROUPS GROUP_IN GROUP_OUT, KERNEL_ STRIDE_ PADDING_ DILATION_ for D H W, VECTOR BLOCK_M BLOCK_H BLOCK_W STREAM,
- * MIN_OFFSET_ for D H W, SPAN_H (the greatest input offset of H less the least), and for D RESIDUES_ and the tables by residue
- * TAP_START_ (residues+1 values: how many taps the residues before have), FIRST_TAP_, FIRST_OFFSET_, and the steps TAP_STEP_,
- * OFFSET_STEP_. */
+ * EDGES and what edges.cl asks, MIN_OFFSET_ for D H W, SPAN_H (the greatest input offset of H less the least), and for D
+ * RESIDUES_ and the tables by residue TAP_START_ (residues+1 values: how many taps the residues before have), FIRST_TAP_,
+ * FIRST_OFFSET_, and the steps TAP_STEP_, OFFSET_STEP_. */
 #include "common.cl"
+#include "edges.cl"
 #include "lines.cl"
-#include "pad.cl"
 
 #if !defined(GROUPS) || !defined(GROUP_IN) || !defined(GROUP_OUT)
 #error "GROUPS, GROUP_IN and GROUP_OUT are required"
@@ -77,9 +77,10 @@ T3_SINGLE void rows_pack(ulong items, __global const float *restrict w, ulong w_
 
 /* lines: blocks of BLOCK_H values of t of H in a plane; run: how many of them a work-item takes; length: values of t in a row.
  */
-T3_SINGLE void rows(ulong items, __global const float *restrict x, ulong x_start, __global const float *restrict packed,
-                    ulong packed_start, __global float *restrict y, ulong y_start, long padded_d, long padded_h, long padded_w,
-                    long in_d, long out_d, long out_h, long out_w, long lines, long length, long run) {
+T3_SINGLE void rows(ulong items, __global const float *restrict x, ulong x_start, __global const float *restrict edge,
+                    ulong edge_start, __global const float *restrict packed, ulong packed_start, __global float *restrict y,
+                    ulong y_start, long edge_width, long planes, long padded_d, long padded_h, long padded_w, long in_d,
+                    long out_d, long out_h, long out_w, long lines, long length, long run) {
   ulong item = get_global_id(0);
   if (item >= items) return;
   const uint m_block = item % M_BLOCKS;
@@ -99,7 +100,12 @@ T3_SINGLE void rows(ulong items, __global const float *restrict x, ulong x_start
 
   const int pitch = (int)padded_w, plane = (int)(padded_h * padded_w);
   const ulong channel = (ulong)padded_d * plane;
+#if EDGES
+  const input_t input = input_of(x + x_start, planes, (int)padded_h, pitch, edge + edge_start, edge_width);
+  x += x_start + image * GROUP_IN * channel;
+#else
   x += x_start + image * GROUP_IN * channel + (ulong)td * plane;
+#endif
   packed += packed_start;
   const ulong block = group * M_BLOCKS + m_block;
   __global const float *bias = packed + (ulong)GROUPS * M_BLOCKS * BLOCK_WEIGHTS + block * BLOCK_M;
@@ -110,7 +116,6 @@ T3_SINGLE void rows(ulong items, __global const float *restrict x, ulong x_start
   int first_tap = 0, end_tap = taps_d;
   while (first_tap < end_tap && offset_d - first_tap * OFFSET_STEP_D >= in_d) ++first_tap;
   while (end_tap > first_tap && offset_d - (end_tap - 1) * OFFSET_STEP_D < 0) --end_tap;
-  const long shift = (long)(first_offset_d[ad] - MIN_OFFSET_D) * plane;
 
   const ulong y_channel = (ulong)out_d * out_h * out_w;
   const int channels = min(BLOCK_M, (int)(GROUP_OUT - m_block * BLOCK_M));
@@ -132,11 +137,26 @@ T3_SINGLE void rows(ulong items, __global const float *restrict x, ulong x_start
 #pragma unroll
               for (int a = 0; a < STRIDE_W; ++a) sums[m][h][b][v][a] = (VEC)bias[m];
 
-      __global const float *from = x + shift + (ulong)th * pitch + tw;
+#if EDGES
+      INT_VEC inside[KERNEL_W][BLOCK_W];
+#pragma unroll
+      for (int k = 0; k < KERNEL_W; ++k)
+#pragma unroll
+        for (int v = 0; v < BLOCK_W; ++v) inside[k][v] = inside_row(tw + v * VECTOR + OFFSET_W(k), pitch);
+      __global const float *from = x + (long)offset_d * plane;
+#else
+      __global const float *from = x + (long)(first_offset_d[ad] - MIN_OFFSET_D) * plane + (ulong)th * pitch + tw;
+#endif
       __global const float *weights_c = weights;
       for (uint c = 0; c < GROUP_IN; ++c, from += channel, weights_c += taps_d * PLANE_WEIGHTS)
         for (int j = first_tap; j < end_tap; ++j) {
-          __global const float *row = from - (long)j * OFFSET_STEP_D * plane;
+          __global const float *row[ROWS];
+#if EDGES
+          find_rows(row, ROWS, &input, from - (long)j * OFFSET_STEP_D * plane, (int)th + MIN_OFFSET_H, tw);
+#else
+#pragma unroll
+          for (int r = 0; r < ROWS; ++r) row[r] = from - (long)j * OFFSET_STEP_D * plane + r * pitch - MIN_OFFSET_W;
+#endif
           __global const float *w = weights_c + j * PLANE_WEIGHTS;
 #pragma unroll
           for (int k = 0; k < KERNEL_W; ++k) {
@@ -145,7 +165,11 @@ T3_SINGLE void rows(ulong items, __global const float *restrict x, ulong x_start
             for (int r = 0; r < ROWS; ++r)
 #pragma unroll
               for (int v = 0; v < BLOCK_W; ++v)
-                values[r][v] = VLOAD(row + r * pitch + v * VECTOR + (OFFSET_W(k) - MIN_OFFSET_W));
+#if EDGES
+                values[r][v] = load_x(row[r] + v * VECTOR, OFFSET_W(k), inside[k][v]);
+#else
+                values[r][v] = VLOAD(row[r] + v * VECTOR + OFFSET_W(k));
+#endif
 #pragma unroll
             for (int kh = 0; kh < KERNEL_H; ++kh)
 #pragma unroll

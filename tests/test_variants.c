@@ -1,6 +1,10 @@
 /* Every variant that an algorithm lists is right, not only the one that the prediction picks on this machine: all of them on
  * one layer of odd sizes, and some of them, picked at random, on layers where blocks, rows and planes end in the midst of
  * vectors. */
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
 #include "device/context.h"
 #include "plan/choose.h"
 #include "plan/plan.h"
@@ -20,7 +24,9 @@ static int tear_down(void **state) {
   return 0;
 }
 
-static void check_candidate(const struct rig *rig, const tconv3d_desc *desc, const t3_candidate *candidate, uint64_t seed) {
+typedef void check(const struct rig *rig, const tconv3d_desc *desc, const t3_candidate *candidate, uint64_t seed);
+
+static void check_result(const struct rig *rig, const tconv3d_desc *desc, const t3_candidate *candidate, uint64_t seed) {
   static const enum values kinds[] = {VALUES_INTEGER, VALUES_UNIFORM};
   for (size_t i = 0; i < 2; ++i) {
     tconv3d_plan *plan;
@@ -34,8 +40,33 @@ static void check_candidate(const struct rig *rig, const tconv3d_desc *desc, con
   }
 }
 
+/* Runs on an x that fills whole pages of memory, between pages that nobody may touch. */
+static void check_reads(const struct rig *rig, const tconv3d_desc *desc, const t3_candidate *candidate, uint64_t seed) {
+  tconv3d_plan *plan;
+  assert_ok(t3_plan_make(rig->context, t3_context_slot(rig->context, NULL), desc, NULL, candidate, &plan));
+  struct trial trial;
+  trial_of_plan(&trial, rig, plan, desc, seed, VALUES_UNIFORM);
+  size_t page = (size_t)sysconf(_SC_PAGESIZE), bytes = trial.host.x_count * sizeof(float);
+  assert_int_equal(bytes % page, 0);
+  unsigned char *pages = mmap(NULL, bytes + 2 * page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  assert_ptr_not_equal(pages, MAP_FAILED);
+  assert_int_equal(mprotect(pages + page, bytes, PROT_READ | PROT_WRITE), 0);
+  memcpy(pages + page, trial.host.x, bytes);
+  cl_int error;
+  tconv3d_buffer workspace = guard_buffer(&trial.workspace),
+                 x = {clCreateBuffer(rig->cl, CL_MEM_READ_ONLY | CL_MEM_USE_HOST_PTR, bytes, pages + page, &error), 0};
+  assert_cl(error);
+  cl_event done;
+  trial_ok(&trial, tconv3d_enqueue(plan, trial.weights, rig->queue, x, guard_buffer(&trial.y), &workspace, 0, NULL, &done));
+  assert_cl(clWaitForEvents(1, &done));
+  assert_cl(clReleaseEvent(done));
+  assert_cl(clReleaseMemObject(x.mem));
+  trial_free(&trial);
+  assert_int_equal(munmap(pages, bytes + 2 * page), 0);
+}
+
 /* At most `most` candidates of each algorithm that serves the layer, from a random place in its list onwards. */
-static void check_layer(const struct rig *rig, const tconv3d_desc *desc, size_t most, uint64_t seed) {
+static void check_layer(const struct rig *rig, const tconv3d_desc *desc, size_t most, uint64_t seed, check *check_one) {
   t3_problem problem = {.device = t3_context_slot(rig->context, NULL)->info};
   assert_int_equal(t3_layer_init(desc, &problem.layer), TCONV3D_OK);
   for (int a = 0; a < 3; ++a) problem.phases[a] = t3_phases_of(&problem.layer.axis[a]);
@@ -47,7 +78,7 @@ static void check_layer(const struct rig *rig, const tconv3d_desc *desc, size_t 
     size_t count = t3_candidates(&problem, t3_algorithm_at(i), list);
     assert_in_range(count, 1, T3_MAX_VARIANTS);
     size_t step = count / most + 1, at = (size_t)rng_between(&rng, 0, (int64_t)step - 1);
-    for (; at < count; at += step) check_candidate(rig, desc, &list[at], seed);
+    for (; at < count; at += step) check_one(rig, desc, &list[at], seed);
   }
 }
 
@@ -69,7 +100,7 @@ static tconv3d_desc desc_of(const struct row *row) {
 static void many_variants_are_right_on_a_layer_of_odd_sizes(void **state) {
   static const struct row row = {2, 3, 7, 1, {2, 5, 19}, {2, 3, 4}, {1, 2, 2}, {0, 1, 1}, {1, 1, 1}};
   tconv3d_desc desc = desc_of(&row);
-  check_layer(*state, &desc, 5, default_seed);
+  check_layer(*state, &desc, 5, default_seed, check_result);
 }
 
 static void some_variants_are_right_wherever_vectors_rows_and_planes_end(void **state) {
@@ -92,7 +123,7 @@ static void some_variants_are_right_wherever_vectors_rows_and_planes_end(void **
   };
   for (size_t i = 0; i < sizeof rows / sizeof *rows; ++i) {
     tconv3d_desc desc = desc_of(&rows[i]);
-    check_layer(*state, &desc, 1, default_seed + i);
+    check_layer(*state, &desc, 1, default_seed + i, check_result);
   }
 }
 
@@ -110,9 +141,23 @@ static void stores_past_the_caches_are_right(void **state) {
   slot->info.cache_bytes = 0;
   for (size_t i = 0; i < sizeof rows / sizeof *rows; ++i) {
     tconv3d_desc desc = desc_of(&rows[i]);
-    check_layer(rig, &desc, 3, default_seed + i);
+    check_layer(rig, &desc, 2, default_seed + i, check_result);
   }
   slot->info.cache_bytes = cache_bytes;
+}
+
+static void no_kernel_reads_outside_x(void **state) {
+  static const struct row rows[] = {
+      {1, 4, 3, 1, {2, 8, 16}, {4, 4, 4}, {2, 2, 2}, {1, 1, 1}, {1, 1, 1}},
+      {1, 4, 3, 1, {4, 16, 12}, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 2}}, /* taps reach out by two */
+      {1, 2, 2, 1, {1, 2, 256}, {1, 1, 6}, {1, 1, 3}, {0, 0, 2}, {1, 1, 1}}, /* rows that are first and last of a plane */
+      {2, 8, 5, 1, {4, 4, 4}, {3, 3, 3}, {2, 2, 2}, {1, 1, 1}, {1, 1, 1}},   /* rows shorter than a vector */
+      {4, 32, 2, 2, {1, 1, 8}, {2, 3, 4}, {1, 2, 2}, {0, 1, 1}, {1, 1, 1}},
+  };
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; ++i) {
+    tconv3d_desc desc = desc_of(&rows[i]);
+    check_layer(*state, &desc, 2, default_seed + i, check_reads);
+  }
 }
 
 int main(void) {
@@ -120,6 +165,7 @@ int main(void) {
       cmocka_unit_test(many_variants_are_right_on_a_layer_of_odd_sizes),
       cmocka_unit_test(some_variants_are_right_wherever_vectors_rows_and_planes_end),
       cmocka_unit_test(stores_past_the_caches_are_right),
+      cmocka_unit_test(no_kernel_reads_outside_x),
   };
   return cmocka_run_group_tests(tests, set_up, tear_down);
 }

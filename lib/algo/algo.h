@@ -51,7 +51,7 @@ typedef struct t3_recipe {
 
 /* One way in which an algorithm can serve a problem, block sizes above all: numbers whose meaning is the algorithm's own; those
  * that it does not use are 0. */
-enum { T3_VARIANT_NUMBERS = 6, T3_MAX_VARIANTS = 256 };
+enum { T3_VARIANT_NUMBERS = 6, T3_MAX_VARIANTS = 512 };
 typedef struct t3_variant {
   int64_t number[T3_VARIANT_NUMBERS];
 } t3_variant;

@@ -131,16 +131,16 @@ static tconv3d_status recipe(const t3_problem *problem, const t3_variant *varian
   recipe->workspace_bytes = t3_padded_bytes(problem, &padded);
   recipe->pack = (t3_launch){.kernel = "channels_pack", .local = 1, .items = blocks};
   T3_ARGS(&recipe->pack, {T3_WEIGHT, 0}, {T3_BIAS, 0}, {T3_PACKED, 0}, {T3_NUMBER, layer->has_bias});
-  if (padded.copy) t3_add_pad(problem, &padded, recipe);
+  t3_add_pad(problem, &padded, recipe);
   t3_launch *main = &recipe->run[recipe->num_run++];
   *main = (t3_launch){.kernel = "channels", .local = 1};
   main->items = blocks * t3_ceil_div(all_positions(problem), run);
-  T3_ARGS(main, {padded.copy ? T3_WORKSPACE : T3_X, 0}, {T3_PACKED, 0}, {T3_Y, 0}, {T3_NUMBER, layer->batch},
-          {T3_NUMBER, padded.size[T3_D]}, {T3_NUMBER, padded.size[T3_H]}, {T3_NUMBER, padded.size[T3_W]},
-          {T3_NUMBER, axis[T3_D].in}, {T3_NUMBER, axis[T3_H].in}, {T3_NUMBER, axis[T3_W].in}, {T3_NUMBER, axis[T3_D].out},
-          {T3_NUMBER, axis[T3_H].out}, {T3_NUMBER, axis[T3_W].out}, {T3_NUMBER, run});
+  T3_ARGS(main, t3_x_arg(&padded), {T3_PACKED, 0}, {T3_Y, 0}, {T3_NUMBER, layer->batch}, {T3_NUMBER, padded.size[T3_D]},
+          {T3_NUMBER, padded.size[T3_H]}, {T3_NUMBER, padded.size[T3_W]}, {T3_NUMBER, axis[T3_D].in},
+          {T3_NUMBER, axis[T3_H].in}, {T3_NUMBER, axis[T3_W].in}, {T3_NUMBER, axis[T3_D].out}, {T3_NUMBER, axis[T3_H].out},
+          {T3_NUMBER, axis[T3_W].out}, {T3_NUMBER, run});
   snprintf(recipe->detail, sizeof recipe->detail, "%" PRId64 " positions x %" PRId64 " vectors of %" PRId64 " channels, %s",
-           block.tile, block.vectors, block.width, padded.copy ? "x copied with zeros around" : "x read in place");
+           block.tile, block.vectors, block.width, t3_reading(&padded));
   return TCONV3D_OK;
 }
 

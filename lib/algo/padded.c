@@ -48,6 +48,33 @@ t3_padded t3_padded_of(const t3_problem *problem, int64_t rows, int64_t pitch, i
   return padded;
 }
 
+void t3_read_in_place(const t3_problem *problem, int64_t step, t3_padded *padded) {
+  const t3_phases *w = &problem->phases[T3_W];
+  const t3_axis *axis = problem->layer.axis;
+  int64_t margin = t3_max(-w->min_offset, 0), end = t3_max(t3_positions(problem, T3_W), step) + t3_max(w->max_offset, 0);
+  if (!padded->copy || margin > axis[T3_W].in || end > 2 * axis[T3_W].in) return;
+  *padded = (t3_padded){.size = {axis[T3_D].in, axis[T3_H].in, axis[T3_W].in},
+                        .margin = margin,
+                        .edge_width = margin + t3_max(end, axis[T3_W].in)};
+}
+
+int64_t t3_planes(const t3_problem *problem) {
+  return problem->layer.batch * problem->layer.in_channels * problem->layer.axis[T3_D].in;
+}
+
+t3_arg t3_x_arg(const t3_padded *padded) {
+  return (t3_arg){padded->copy ? T3_WORKSPACE : T3_X, 0};
+}
+
+t3_arg t3_edge_arg(const t3_padded *padded) {
+  return (t3_arg){padded->edge_width ? T3_WORKSPACE : T3_X, 0};
+}
+
+const char *t3_reading(const t3_padded *padded) {
+  if (padded->edge_width) return "x read in place with its edges masked";
+  return padded->copy ? "x copied with zeros around" : "x read in place";
+}
+
 /* Elements; false when they overflow. */
 static bool padded_count(const t3_problem *problem, const t3_padded *padded, int64_t *count) {
   *count = t3_max(problem->layer.batch, 1);
@@ -87,6 +114,7 @@ bool t3_padded_check(const t3_problem *problem, int64_t most_rows, char *why, si
 
 int64_t t3_padded_bytes(const t3_problem *problem, const t3_padded *padded) {
   int64_t count = 0;
+  if (padded->edge_width) return 3 * padded->edge_width * (int64_t)sizeof(float);
   return padded->copy && padded_count(problem, padded, &count) ? count * (int64_t)sizeof(float) : 0;
 }
 
@@ -99,18 +127,31 @@ void t3_add_pad(const t3_problem *problem, const t3_padded *padded, t3_recipe *r
   const t3_layer *layer = &problem->layer;
   const t3_axis *axis = layer->axis;
   const int64_t *size = padded->size;
+  if (!padded->copy && !padded->edge_width) return;
   t3_launch *pad = &recipe->run[recipe->num_run++];
+  if (padded->edge_width) {
+    *pad = (t3_launch){.kernel = "edges", .local = 1, .items = 1};
+    T3_ARGS(pad, {T3_X, 0}, {T3_WORKSPACE, 0}, {T3_NUMBER, t3_planes(problem) * axis[T3_H].in}, {T3_NUMBER, axis[T3_W].in},
+            {T3_NUMBER, padded->edge_width});
+    return;
+  }
   *pad = (t3_launch){.kernel = "pad", .local = 1, .items = layer->batch * layer->in_channels * size[T3_D]};
   T3_ARGS(pad, {T3_X, 0}, {T3_WORKSPACE, 0}, {T3_NUMBER, axis[T3_D].in}, {T3_NUMBER, axis[T3_H].in}, {T3_NUMBER, axis[T3_W].in},
           {T3_NUMBER, size[T3_D]}, {T3_NUMBER, size[T3_H]}, {T3_NUMBER, size[T3_W]}, {T3_NUMBER, padded->slack});
 }
 
 double t3_body_cycles(const t3_problem *problem, int64_t width, double products, double loads, double chain) {
+  const tconv3d_device_info *device = &problem->device;
+  bool halves = device->fma_width < device->vector_width;
+  if (halves && width > (int64_t)device->fma_width) products *= 2;
   double most = products > loads ? products : loads, least = products > loads ? loads : products;
   double cycles = (most + 0.2 * least) / 2;
-  /* The clock assumed is that of a core with vectors of its full width: a core that halves them has a higher one. */
-  if (width <= (int64_t)problem->device.fma_width && problem->device.fma_width < problem->device.vector_width) cycles *= 0.6;
-  return (cycles > 4 * chain ? cycles : 4 * chain) + 1.5;
+  cycles = (cycles > 4 * chain ? cycles : 4 * chain) + 1.5;
+  return halves ? 0.65 * cycles : cycles; /* such a core has a higher clock than the one assumed */
+}
+
+double t3_in_place_cycles(const t3_padded *padded, double rows, double masks) {
+  return padded->edge_width ? 0.2 * rows + 0.1 * masks : 0;
 }
 
 double t3_store_cycles(const t3_problem *problem, int64_t vectors, int64_t width) {
@@ -125,6 +166,13 @@ void t3_define_stream(t3_text *defines, const t3_problem *problem, bool whole_ro
   uint64_t y_bytes = (uint64_t)problem->layer.y_count * sizeof(float);
   bool whole_lines = whole_rows && w->out % CACHE_LINE == 0 && width * w->stride % CACHE_LINE == 0;
   t3_define(defines, "STREAM", whole_lines && y_bytes > problem->device.cache_bytes / 4);
+}
+
+void t3_define_edges(t3_text *defines, const t3_problem *problem, const t3_padded *padded) {
+  t3_define(defines, "EDGES", padded->edge_width > 0);
+  if (!padded->edge_width) return;
+  t3_define(defines, "MARGIN", padded->margin);
+  t3_define(defines, "WHOLE_ROWS", t3_positions(problem, T3_W) <= problem->layer.axis[T3_W].in);
 }
 
 void t3_define_min_offsets(t3_text *defines, const t3_problem *problem) {

@@ -4,9 +4,11 @@
 
 #include "algo/algo.h"
 
-/* Sizes of the copy along D, H, W, zeros past its end that may be read, and whether it is needed at all. */
+/* How x is read: in a copy with zeros around it, or in place, by kernels that take rows even where taps reach over their ends
+ * (edge_width above 0: elements of each of the three rows that cl/edges.cl wants apart, margin of them before the row). size:
+ * along D, H, W; slack: zeros past the copy's end that may be read. */
 typedef struct t3_padded {
-  int64_t size[3], slack;
+  int64_t size[3], slack, edge_width, margin;
   bool copy;
 } t3_padded;
 
@@ -26,15 +28,24 @@ int64_t t3_used_residues(const t3_problem *problem, int axis);
 /* rows: t of H is rounded up to a multiple of it. pitch: values in a row, 0 for all that t of W reach. slack above 0 asks for
  * the copy in any case. */
 t3_padded t3_padded_of(const t3_problem *problem, int64_t rows, int64_t pitch, int64_t slack);
+/* Reads x in place after all, by rows in blocks of step values of t, unless blocks or taps reach further than a row is long. */
+void t3_read_in_place(const t3_problem *problem, int64_t step, t3_padded *padded);
 /* Whether the kernels that read the copy can count in 32 bits, whatever block they take: strides and kernel sizes, sizes, reach
  * and padding of each axis, and the elements of a channel of the copy with up to most_rows rows at a time; and the whole copy
  * with 63 bits. Else false with the reason. */
 bool t3_padded_check(const t3_problem *problem, int64_t most_rows, char *why, size_t capacity);
-/* Once checked: its bytes, 0 without a copy, and the predicted seconds of making it. */
+/* Once checked: bytes of the copy or of the rows apart, 0 without any, and the predicted seconds of making it. */
 int64_t t3_padded_bytes(const t3_problem *problem, const t3_padded *padded);
 double t3_pad_seconds(const t3_problem *problem, const t3_padded *padded);
-/* Adds the launch that makes it. */
+/* Adds the launch that makes it, if one is needed; the two tensors that a kernel which includes edges.cl reads; in words. */
 void t3_add_pad(const t3_problem *problem, const t3_padded *padded, t3_recipe *recipe);
+t3_arg t3_x_arg(const t3_padded *padded);
+t3_arg t3_edge_arg(const t3_padded *padded);
+int64_t t3_planes(const t3_problem *problem);
+const char *t3_reading(const t3_padded *padded);
+
+/* Defines: EDGES and what follows it. */
+void t3_define_edges(t3_text *defines, const t3_problem *problem, const t3_padded *padded);
 
 /* Defines: MIN_OFFSET_ of all axes; RESIDUES_ and the tables TAP_START_, FIRST_TAP_, FIRST_OFFSET_, TAP_STEP_, OFFSET_STEP_ of
  * one. */
@@ -47,9 +58,13 @@ void t3_define_tables(t3_text *defines, int axis, const t3_problem *problem);
  */
 void t3_define_stream(t3_text *defines, const t3_problem *problem, bool whole_rows, int64_t width);
 
-/* Cycles of a loop's body of so many vector multiply-adds and loads: two of either a cycle, and what goes beside the greater of
- * them is not quite free (measured); results come after four cycles, the loop itself takes one or two. */
+/* Cycles of a loop's body of so many vector multiply-adds and loads: two of either a cycle, fewer multiply-adds of vectors that
+ * a core halves, and what goes beside the greater of them is not quite free (measured); results come after four cycles, the
+ * loop itself takes one or two. */
 double t3_body_cycles(const t3_problem *problem, int64_t width, double products, double loads, double chain);
+
+/* What a body takes longer for finding so many rows of x in place and masking so many vectors (measured); 0 otherwise. */
+double t3_in_place_cycles(const t3_padded *padded, double rows, double masks);
 
 /* What storing vectors of outputs costs beside their sums, in cycles: each goes through memory; what cannot be stored as whole
  * vectors of a row goes element by element. */

@@ -9,9 +9,9 @@
 #include "base/status.h"
 
 /* What one work-item computes at a time: m output channels, h rows, v vectors of width values of t, for all residues of W.
- * flat: vectors run over whole planes instead of rows (then h is 1). */
+ * flat: vectors run over whole planes instead of rows (then h is 1). in_place: by rows without the copy of x. */
 struct block {
-  int64_t width, m, h, v, flat;
+  int64_t width, m, h, v, flat, in_place;
 };
 
 enum {
@@ -69,14 +69,32 @@ static bool in_registers(const t3_problem *problem, const struct block *block) {
 
 /* Cycles of the innermost body of a block: one tap of D and H, one input channel. A load of a whole vector of x counts twice,
  * as it mostly crosses a line of the cache. */
-static double body_cycles(const t3_problem *problem, const struct block *block) {
+static double body_cycles(const t3_problem *problem, const struct block *block, const t3_padded *padded) {
   const t3_axis *w = &problem->layer.axis[T3_W];
   int64_t vectors = block->h * block->v;
   double products = (double)(block->m * vectors * w->kernel);
   double loads = (double)(offsets_w(problem) * vectors * (block->width == 16 ? 2 : 1) + w->kernel * block->m);
   double cycles = t3_body_cycles(problem, block->width, products, loads,
                                  (double)t3_ceil_div(w->kernel, t3_max(t3_used_residues(problem, T3_W), 1)));
-  return in_registers(problem, block) ? cycles : 2 * cycles; /* spilled at every step */
+  if (!in_registers(problem, block)) cycles *= 2; /* spilled at every step */
+  return cycles + t3_in_place_cycles(padded, (double)block->h, (double)((offsets_w(problem) - 1) * vectors));
+}
+
+static t3_padded pad_sizes(const t3_problem *problem, const struct block *block) {
+  int64_t step = block->width * block->v, pitch = pitch_of(problem, block);
+  int64_t slack = line_length(problem, block) < step ? step : 0;
+  slack += t3_max(t3_positions(problem, T3_W) + t3_span(problem, T3_W) - pitch, 0);
+  t3_padded padded = t3_padded_of(problem, block->h, pitch, slack);
+  if (block->in_place) t3_read_in_place(problem, step, &padded);
+  return padded;
+}
+
+/* Adds a block, and the same in place where that says something else. */
+static size_t add_variants(const t3_problem *problem, struct block block, t3_variant *list, size_t count) {
+  for (block.in_place = 0; block.in_place < 2 - block.flat; ++block.in_place)
+    if (count < T3_MAX_VARIANTS && (!block.in_place || pad_sizes(problem, &block).edge_width))
+      list[count++] = (t3_variant){{block.width, block.m, block.h, block.v, block.flat, block.in_place}};
+  return count;
 }
 
 /* Every block that the registers hold: 32 where the vectors are of 512 bits (AVX-512), else 16. */
@@ -89,26 +107,19 @@ static size_t variants(const t3_problem *problem, t3_variant *list) {
   for (int64_t width = native; width >= 4; width /= 2)
     for (size_t m = 0; m < sizeof ms / sizeof *ms; ++m)
       for (size_t i = 0; i < sizeof shapes / sizeof *shapes; ++i) {
-        struct block block = {width, ms[m], shapes[i][1], shapes[i][2], shapes[i][0]};
+        struct block block = {width, ms[m], shapes[i][1], shapes[i][2], shapes[i][0], 0};
         bool least = block.m == 1 && block.h * block.v == 1;
         if (!least &&
             (!in_registers(problem, &block) || block.m * block.h * block.v * problem->layer.axis[T3_W].kernel > MAX_UNROLLED))
           continue;
-        if (count < T3_MAX_VARIANTS) list[count++] = (t3_variant){{block.width, block.m, block.h, block.v, block.flat}};
+        count = add_variants(problem, block, list, count);
       }
   return count;
 }
 
 static struct block block_of(const t3_variant *variant) {
   const int64_t *n = variant->number;
-  return (struct block){n[0], n[1], n[2], n[3], n[4]};
-}
-
-static t3_padded pad_sizes(const t3_problem *problem, const struct block *block) {
-  int64_t step = block->width * block->v, pitch = pitch_of(problem, block);
-  int64_t slack = line_length(problem, block) < step ? step : 0;
-  return t3_padded_of(problem, block->h, pitch,
-                      slack + t3_max(t3_positions(problem, T3_W) + t3_span(problem, T3_W) - pitch, 0));
+  return (struct block){n[0], n[1], n[2], n[3], n[4], n[5]};
 }
 
 static int64_t packed_count(const t3_problem *problem, const struct block *block) {
@@ -142,12 +153,12 @@ static double cost(const t3_problem *problem, const t3_variant *variant) {
   double taps = (double)(layer->axis[T3_D].kernel * layer->axis[T3_H].kernel) * t3_inside(problem, T3_D);
   double residues = (double)(problem->phases[T3_D].residues * problem->phases[T3_H].residues);
   double stores = t3_store_cycles(problem, block.m * block.h * block.v * layer->axis[T3_W].stride, block.width);
-  double cycles = blocks * (taps * (double)layer->group_in * body_cycles(problem, &block) + residues * stores);
+  double cycles = blocks * (taps * (double)layer->group_in * body_cycles(problem, &block, &padded) + residues * stores);
   double seconds = t3_cycles_to_seconds(&problem->device, cycles) + t3_stream_seconds(&problem->device, layer->y_count);
   return seconds + t3_pad_seconds(problem, &padded) + 40e-6;
 }
 
-static void define_all(const t3_problem *problem, const struct block *block, t3_text *defines) {
+static void define_all(const t3_problem *problem, const struct block *block, const t3_padded *padded, t3_text *defines) {
   t3_define_layer(defines, &problem->layer);
   t3_define(defines, "VECTOR", block->width);
   t3_define(defines, "BLOCK_M", block->m);
@@ -155,6 +166,7 @@ static void define_all(const t3_problem *problem, const struct block *block, t3_
   t3_define(defines, "BLOCK_W", block->v);
   t3_define(defines, "FLAT", block->flat);
   t3_define_stream(defines, problem, !block->flat, block->width);
+  t3_define_edges(defines, problem, padded);
   t3_define_min_offsets(defines, problem);
   for (int a = T3_D; a <= T3_H; ++a) t3_define_tables(defines, a, problem);
 }
@@ -168,7 +180,7 @@ static void add_launches(const t3_problem *problem, const struct block *block, c
 
   recipe->pack = (t3_launch){.kernel = "phase_pack", .local = 1, .items = layer->groups * m_blocks * phases};
   T3_ARGS(&recipe->pack, {T3_WEIGHT, 0}, {T3_BIAS, 0}, {T3_PACKED, 0}, {T3_NUMBER, layer->has_bias});
-  if (padded->copy) t3_add_pad(problem, padded, recipe);
+  t3_add_pad(problem, padded, recipe);
   t3_launch *main = &recipe->run[recipe->num_run++];
   /* Work-items of a hundred thousand multiply-adds: enough of them for all cores to end together, not so many that starting
    * them counts. */
@@ -179,16 +191,16 @@ static void add_launches(const t3_problem *problem, const struct block *block, c
   int64_t run = t3_min(t3_max(blocks * step / t3_max(length, step), 1), lines);
   int64_t rows = t3_positions(problem, T3_D) * t3_ceil_div(lines, run) * t3_max(length / chunk, 1);
   *main = (t3_launch){.kernel = "phase", .local = 1, .items = layer->batch * layer->groups * rows * phases * m_blocks};
-  T3_ARGS(main, {padded->copy ? T3_WORKSPACE : T3_X, 0}, {T3_PACKED, 0}, {T3_Y, 0}, {T3_NUMBER, size[T3_D]},
-          {T3_NUMBER, size[T3_H]}, {T3_NUMBER, size[T3_W]}, {T3_NUMBER, axis[T3_D].in}, {T3_NUMBER, axis[T3_H].in},
-          {T3_NUMBER, axis[T3_D].out}, {T3_NUMBER, axis[T3_H].out}, {T3_NUMBER, axis[T3_W].out}, {T3_NUMBER, lines},
-          {T3_NUMBER, length}, {T3_NUMBER, chunk}, {T3_NUMBER, run});
+  T3_ARGS(main, t3_x_arg(padded), t3_edge_arg(padded), {T3_PACKED, 0}, {T3_Y, 0}, {T3_NUMBER, padded->edge_width},
+          {T3_NUMBER, t3_planes(problem)}, {T3_NUMBER, size[T3_D]}, {T3_NUMBER, size[T3_H]}, {T3_NUMBER, size[T3_W]},
+          {T3_NUMBER, axis[T3_D].in}, {T3_NUMBER, axis[T3_H].in}, {T3_NUMBER, axis[T3_D].out}, {T3_NUMBER, axis[T3_H].out},
+          {T3_NUMBER, axis[T3_W].out}, {T3_NUMBER, lines}, {T3_NUMBER, length}, {T3_NUMBER, chunk}, {T3_NUMBER, run});
 }
 
 static tconv3d_status recipe(const t3_problem *problem, const t3_variant *variant, t3_recipe *recipe) {
   struct block block = block_of(variant);
   t3_padded padded = pad_sizes(problem, &block);
-  define_all(problem, &block, &recipe->defines);
+  define_all(problem, &block, &padded, &recipe->defines);
   recipe->deterministic = true;
   recipe->packed_bytes = packed_count(problem, &block) * (int64_t)sizeof(float);
   recipe->workspace_bytes = t3_padded_bytes(problem, &padded);
@@ -196,7 +208,7 @@ static tconv3d_status recipe(const t3_problem *problem, const t3_variant *varian
   snprintf(recipe->detail, sizeof recipe->detail,
            "%" PRId64 " channels x %" PRId64 " rows x %" PRId64 " vectors of %" PRId64 " x %" PRId64 " residues along %s, %s",
            block.m, block.h, block.v, block.width, problem->layer.axis[T3_W].stride, block.flat ? "planes" : "rows",
-           padded.copy ? "x copied with zeros around" : "x read in place");
+           t3_reading(&padded));
   return TCONV3D_OK;
 }
 

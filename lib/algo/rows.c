@@ -8,9 +8,9 @@
 #include "base/checked.h"
 
 /* What one work-item computes at a time: m output channels, h values of t of H, v vectors of width values of t of W, for all
- * residues of H and W. */
+ * residues of H and W; in_place: without the copy of x. */
 struct block {
-  int64_t width, m, h, v;
+  int64_t width, m, h, v, in_place;
 };
 
 enum {
@@ -45,6 +45,21 @@ static bool in_registers(const t3_problem *problem, const struct block *block) {
   return sums + (block->h + t3_span(problem, T3_H)) * block->v + 5 <= registers_of(problem);
 }
 
+static t3_padded pad_sizes(const t3_problem *problem, const struct block *block) {
+  int64_t step = block->width * block->v;
+  t3_padded padded = t3_padded_of(problem, block->h, 0, t3_positions(problem, T3_W) < step ? step : 0);
+  if (block->in_place) t3_read_in_place(problem, step, &padded);
+  return padded;
+}
+
+/* Adds a block, and the same in place where that says something else. */
+static size_t add_variants(const t3_problem *problem, struct block block, t3_variant *list, size_t count) {
+  for (block.in_place = 0; block.in_place < 2; ++block.in_place)
+    if (count < T3_MAX_VARIANTS && (!block.in_place || pad_sizes(problem, &block).edge_width))
+      list[count++] = (t3_variant){{block.width, block.m, block.h, block.v, block.in_place}};
+  return count;
+}
+
 static size_t variants(const t3_problem *problem, t3_variant *list) {
   static const int64_t ms[] = {1, 2, 3, 4},
                        shapes[][2] = {{1, 1}, {2, 1}, {3, 1}, {4, 1}, {6, 1}, {1, 2}, {2, 2}, {1, 3}, {1, 4}};
@@ -54,23 +69,18 @@ static size_t variants(const t3_problem *problem, t3_variant *list) {
   for (int64_t width = native; width >= 4; width /= 2)
     for (size_t m = 0; m < sizeof ms / sizeof *ms; ++m)
       for (size_t i = 0; i < sizeof shapes / sizeof *shapes; ++i) {
-        struct block block = {width, ms[m], shapes[i][0], shapes[i][1]};
+        struct block block = {width, ms[m], shapes[i][0], shapes[i][1], 0};
         int64_t unrolled = block.m * block.h * block.v * axis[T3_H].kernel * axis[T3_W].kernel;
         bool least = block.m * block.h * block.v == 1;
-        if (count < T3_MAX_VARIANTS && (least || (in_registers(problem, &block) && unrolled <= MAX_UNROLLED)))
-          list[count++] = (t3_variant){{block.width, block.m, block.h, block.v}};
+        if (least || (in_registers(problem, &block) && unrolled <= MAX_UNROLLED))
+          count = add_variants(problem, block, list, count);
       }
   return count;
 }
 
 static struct block block_of(const t3_variant *variant) {
   const int64_t *n = variant->number;
-  return (struct block){n[0], n[1], n[2], n[3]};
-}
-
-static t3_padded pad_sizes(const t3_problem *problem, const struct block *block) {
-  int64_t step = block->width * block->v;
-  return t3_padded_of(problem, block->h, 0, t3_positions(problem, T3_W) < step ? step : 0);
+  return (struct block){n[0], n[1], n[2], n[3], n[4]};
 }
 
 static int64_t packed_count(const t3_problem *problem, const struct block *block) {
@@ -91,6 +101,7 @@ static double cost(const t3_problem *problem, const t3_variant *variant) {
   double loads = (double)(offsets * rows * block.v * (block.width == 16 ? 2 : 1));
   loads += (double)(axis[T3_H].kernel * axis[T3_W].kernel * block.m);
   double body = t3_body_cycles(problem, block.width, products, loads, 1);
+  body += t3_in_place_cycles(&padded, (double)rows, (double)((offsets - 1) * rows * block.v));
   if (!in_registers(problem, &block)) body *= 2;
   double blocks = (double)t3_ceil_div(t3_positions(problem, T3_W), block.width * block.v);
   blocks *= (double)t3_ceil_div(t3_positions(problem, T3_H), block.h) * (double)t3_positions(problem, T3_D);
@@ -103,7 +114,7 @@ static double cost(const t3_problem *problem, const t3_variant *variant) {
          t3_pad_seconds(problem, &padded) + 40e-6;
 }
 
-static void define_all(const t3_problem *problem, const struct block *block, t3_text *defines) {
+static void define_all(const t3_problem *problem, const struct block *block, const t3_padded *padded, t3_text *defines) {
   t3_define_layer(defines, &problem->layer);
   t3_define(defines, "VECTOR", block->width);
   t3_define(defines, "BLOCK_M", block->m);
@@ -111,6 +122,7 @@ static void define_all(const t3_problem *problem, const struct block *block, t3_
   t3_define(defines, "BLOCK_W", block->v);
   t3_define(defines, "SPAN_H", t3_span(problem, T3_H));
   t3_define_stream(defines, problem, true, block->width);
+  t3_define_edges(defines, problem, padded);
   t3_define_min_offsets(defines, problem);
   t3_define_tables(defines, T3_D, problem);
 }
@@ -124,24 +136,23 @@ static tconv3d_status recipe(const t3_problem *problem, const t3_variant *varian
   int64_t length = t3_positions(problem, T3_W), lines = t3_ceil_div(t3_positions(problem, T3_H), block.h);
   int64_t work = t3_round_up(length, block.width * block.v) * block.h * block.m * axis[T3_H].kernel * axis[T3_W].kernel;
   int64_t run = t3_min(t3_max(CHUNK / (work * layer->group_in), 1), lines);
-  define_all(problem, &block, &recipe->defines);
+  define_all(problem, &block, &padded, &recipe->defines);
   recipe->deterministic = true;
   recipe->packed_bytes = packed_count(problem, &block) * (int64_t)sizeof(float);
   recipe->workspace_bytes = t3_padded_bytes(problem, &padded);
   recipe->pack = (t3_launch){.kernel = "rows_pack", .local = 1, .items = layer->groups * blocks};
   T3_ARGS(&recipe->pack, {T3_WEIGHT, 0}, {T3_BIAS, 0}, {T3_PACKED, 0}, {T3_NUMBER, layer->has_bias});
-  if (padded.copy) t3_add_pad(problem, &padded, recipe);
+  t3_add_pad(problem, &padded, recipe);
   t3_launch *main = &recipe->run[recipe->num_run++];
   *main = (t3_launch){.kernel = "rows", .local = 1};
   main->items = layer->batch * layer->groups * t3_positions(problem, T3_D) * t3_ceil_div(lines, run) * blocks;
-  T3_ARGS(main, {padded.copy ? T3_WORKSPACE : T3_X, 0}, {T3_PACKED, 0}, {T3_Y, 0}, {T3_NUMBER, padded.size[T3_D]},
-          {T3_NUMBER, padded.size[T3_H]}, {T3_NUMBER, padded.size[T3_W]}, {T3_NUMBER, axis[T3_D].in},
-          {T3_NUMBER, axis[T3_D].out}, {T3_NUMBER, axis[T3_H].out}, {T3_NUMBER, axis[T3_W].out}, {T3_NUMBER, lines},
-          {T3_NUMBER, length}, {T3_NUMBER, run});
+  T3_ARGS(main, t3_x_arg(&padded), t3_edge_arg(&padded), {T3_PACKED, 0}, {T3_Y, 0}, {T3_NUMBER, padded.edge_width},
+          {T3_NUMBER, t3_planes(problem)}, {T3_NUMBER, padded.size[T3_D]}, {T3_NUMBER, padded.size[T3_H]},
+          {T3_NUMBER, padded.size[T3_W]}, {T3_NUMBER, axis[T3_D].in}, {T3_NUMBER, axis[T3_D].out}, {T3_NUMBER, axis[T3_H].out},
+          {T3_NUMBER, axis[T3_W].out}, {T3_NUMBER, lines}, {T3_NUMBER, length}, {T3_NUMBER, run});
   snprintf(recipe->detail, sizeof recipe->detail,
            "%" PRId64 " channels x %" PRId64 " rows x %" PRId64 " vectors of %" PRId64 " x %" PRId64 " residues, %s", block.m,
-           block.h, block.v, block.width, axis[T3_H].stride * axis[T3_W].stride,
-           padded.copy ? "x copied with zeros around" : "x read in place");
+           block.h, block.v, block.width, axis[T3_H].stride * axis[T3_W].stride, t3_reading(&padded));
   return TCONV3D_OK;
 }
 

@@ -1,0 +1,85 @@
+/* edges.cl: how kernels that take x by rows reach it: in a copy with zeros around (pad.cl's), or, EDGES, in place although taps
+ * reach over the ends of rows and planes. Then lanes outside a row are masked, rows outside a plane are one of zeros, and the
+ * first and the last row of all of x, outside of which no memory may be touched, are read from copies with margins. Reading
+ * other rows over their ends meets their neighbours. The masks cost less than writing and reading the copy, most where few
+ * output channels share it.
+ *
+ * Required: those of lines.cl, MIN_OFFSET_W, EDGES; with EDGES MARGIN (elements before a row that taps reach) and WHOLE_ROWS
+ * (1: no more values of t along W than x has). */
+#if !defined(EDGES) || !defined(MIN_OFFSET_W)
+#error "EDGES and MIN_OFFSET_W are required"
+#endif
+#include "pad.cl"
+
+#if EDGES
+#if !defined(MARGIN) || !defined(WHOLE_ROWS)
+#error "MARGIN and WHOLE_ROWS are required"
+#endif
+
+/* edge: the first row of x, its last one, and zeros, each with MARGIN elements before it, in width elements. */
+T3_SINGLE void edges(ulong items, __global const float *restrict x, ulong x_start, __global float *restrict edge,
+                     ulong edge_start, long rows, long in_w, long width) {
+  if (get_global_id(0) >= items) return;
+  x += x_start;
+  edge += edge_start;
+  pad_row(edge, (int)width, x, (int)in_w, -MARGIN);
+  pad_row(edge + width, (int)width, x + (rows - 1) * in_w, (int)in_w, -MARGIN);
+  pad_row(edge + 2 * width, (int)width, x, 0, 0);
+}
+
+/* Where x lies: its planes first and last, the rows that edges made, and the size of a plane. */
+typedef struct {
+  __global const float *first_plane, *last_plane, *first_row, *last_row, *zeros;
+  int in_h, in_w;
+} input_t;
+
+static inline input_t input_of(__global const float *x, long planes, int in_h, int in_w, __global const float *edge,
+                               long width) {
+  const input_t input = {
+      x, x + (planes - 1) * in_h * in_w, edge + MARGIN, edge + width + MARGIN, edge + 2 * width + MARGIN, in_h, in_w};
+  return input;
+}
+
+/* The first count rows of a plane from h on, at w. Which of them lie outside, every plane of a block has in common: what is
+ * asked for each plane is only whether it is the first or the last. */
+static inline void find_rows(__global const float **row, int count, const input_t *input, __global const float *plane, int h,
+                             int w) {
+  const int in_h = input->in_h;
+  if (h >= 0 && h + count <= in_h)
+#pragma unroll
+    for (int r = 0; r < count; ++r) row[r] = plane + ((h + r) * input->in_w + w);
+  else
+#pragma unroll
+    for (int r = 0; r < count; ++r)
+      row[r] = h + r >= 0 && h + r < in_h ? plane + ((h + r) * input->in_w + w) : input->zeros + w;
+  if (plane != input->first_plane && plane != input->last_plane) return;
+#pragma unroll
+  for (int r = 0; r < count; ++r) {
+    if (plane == input->first_plane && h + r == 0) row[r] = input->first_row + w;
+    if (plane == input->last_plane && h + r == in_h - 1) row[r] = input->last_row + w;
+  }
+}
+
+#if VECTOR == 16
+#define LANE_NUMBERS 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15
+#elif VECTOR == 8
+#define LANE_NUMBERS 0, 1, 2, 3, 4, 5, 6, 7
+#else
+#define LANE_NUMBERS 0, 1, 2, 3
+#endif
+
+/* Which of the VECTOR values of x from w on are in a row: all bits of their lanes. */
+static inline INT_VEC inside_row(int w, int in_w) {
+  const INT_VEC at = (INT_VEC)(LANE_NUMBERS) + (INT_VEC)w;
+  return (at >= (INT_VEC)0) & (at < (INT_VEC)in_w);
+}
+
+/* Whether an output within its row may read outside the row of x at this offset. */
+#define OVER_EDGE(offset) ((offset) != 0 || !WHOLE_ROWS)
+
+/* VECTOR values at tap k of W; inside: inside_row of them. */
+static inline VEC load_x(__global const float *row, int offset, INT_VEC inside) {
+  const VEC value = VLOAD(row + offset);
+  return OVER_EDGE(offset) ? AS_VEC(AS_INT_VEC(value) & inside) : value;
+}
+#endif
