@@ -4,6 +4,9 @@
 #if !defined(STRIDE_W) || !defined(PADDING_W) || !defined(DILATION_W) || !defined(VECTOR) || !defined(STREAM)
 #error "STRIDE_W, PADDING_W, DILATION_W, VECTOR and STREAM are required"
 #endif
+#if VECTOR != 4 && VECTOR != 8 && VECTOR != 16
+#error "VECTOR is 4, 8 or 16"
+#endif
 
 /* The residue and the input offset of tap k along W; both fold to constants once the loop over k is unrolled. */
 #define RESIDUE_W(k) T3_MOD((k)*DILATION_W - PADDING_W, STRIDE_W)
@@ -31,20 +34,10 @@
 
 #if STREAM && defined(__has_builtin)
 #if __has_builtin(__builtin_nontemporal_store)
+#define CACHE_LINE 64 /* bytes */
 #define STORE_PAST_CACHE(value, to) __builtin_nontemporal_store(value, (__global VEC *)(to))
 #endif
 #endif
-
-/* One whole vector; past the caches where that is asked for and the address allows it. */
-static inline void store_vector(VEC value, __global float *to) {
-#ifdef STORE_PAST_CACHE
-  if (((size_t)to & (sizeof(VEC) - 1)) == 0) {
-    STORE_PAST_CACHE(value, to);
-    return;
-  }
-#endif
-  VSTORE(value, to);
-}
 
 /* VECTOR*STRIDE_W values of one m, h and v as they lie in memory: sums, one residue after another; or outputs in the order of a
  * row of y, which interleave makes of them. */
@@ -78,7 +71,7 @@ static inline void interleave(const line_t *sums, line_t *row) {
 /* Copies count values, at least 1, in whole vectors while there are some; then in halves, the last two of which may overlap. */
 static inline void store_piece(__global float *to, const float *from, int count) {
   int i = 0;
-  for (; i + VECTOR <= count; i += VECTOR) store_vector(PRIVATE_VLOAD(from + i), to + i);
+  for (; i + VECTOR <= count; i += VECTOR) VSTORE(PRIVATE_VLOAD(from + i), to + i);
   if (i == count) return;
   if (count >= VECTOR / 2) {
     if (count - i > VECTOR / 2) HALF_VSTORE(PRIVATE_HALF_VLOAD(from + i), to + i);
@@ -93,8 +86,16 @@ static inline void store_outputs(__global float *to, const line_t *sums, int cou
   if (count >= STRIDE_W * VECTOR) {
     line_t whole; /* of its own, so that it stays in registers */
     interleave(sums, &whole);
+#ifdef STORE_PAST_CACHE
+    /* All of them or none: they fill lines of the cache together, and a line that is filled in part that way is slow. */
+    if (((size_t)to & (CACHE_LINE - 1)) == 0) {
 #pragma unroll
-    for (int i = 0; i < STRIDE_W; ++i) store_vector(whole.vector[i], to + i * VECTOR);
+      for (int i = 0; i < STRIDE_W; ++i) STORE_PAST_CACHE(whole.vector[i], to + i * VECTOR);
+      return;
+    }
+#endif
+#pragma unroll
+    for (int i = 0; i < STRIDE_W; ++i) VSTORE(whole.vector[i], to + i * VECTOR);
     return;
   }
   line_t row;

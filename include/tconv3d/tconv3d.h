@@ -38,12 +38,12 @@ typedef struct tconv3d_device_info {
   unsigned vector_width;  /* float vector width, in elements, at least 1: on a CPU $TCONV3D_VECTOR_WIDTH (4, 8 or 16) where
                              that is set, else what the runtime reports. Another value makes CPUs unusable. */
   size_t work_group_size; /* most work-items in a work-group */
-  unsigned fma_width;     /* floats that one multiply-add unit takes at once: vector_width, or half of it where the widest
-                             vectors are computed in halves (AMD Zen 4) */
   uint64_t memory_bytes, max_buffer_bytes, local_bytes, cache_bytes;
   char platform_name[96], platform_version[128], name[128], version[128], driver[96];
   int usable;         /* 1: a context can be made on it */
   char rejected[160]; /* why not, when usable is 0; "" otherwise */
+  unsigned fma_width; /* floats that one multiply-add unit takes at once: vector_width, or half of it where the widest vectors
+                         are known to be computed in halves (AMD Zen 4) */
 } tconv3d_device_info;
 
 /* Lists every device of every platform, the unusable ones too. list may be NULL with capacity 0; *count is how many there are,

@@ -30,7 +30,8 @@ static int64_t offsets_w(const t3_problem *problem) {
 }
 
 /* Values between the starts of two rows of x. Where vectors run over the ends of rows, the zeros after a row are also those
- * before the next one: the greatest position that an output reads must lie before the next row's first value. */
+ * before the next one: the greatest position that an output reads must lie before the next row's first value of x, unless rows
+ * with all their own zeros are shorter still (x much longer than y). */
 static int64_t pitch_of(const t3_problem *problem, const struct block *block) {
   const t3_axis *w = &problem->layer.axis[T3_W];
   int64_t t_w = t3_positions(problem, T3_W), pitch = t3_max(t_w, w->in - problem->phases[T3_W].min_offset);
@@ -39,7 +40,7 @@ static int64_t pitch_of(const t3_problem *problem, const struct block *block) {
     t3_phase phase = t3_phase_at(w, r);
     if (phase.taps) pitch = t3_max(pitch, phase.positions + phase.first_offset);
   }
-  return pitch;
+  return t3_min(pitch, t_w + t3_span(problem, T3_W));
 }
 
 /* Values of t in a line. */

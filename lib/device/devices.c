@@ -63,8 +63,8 @@ static bool override_width(tconv3d_device_info *info) {
   return false;
 }
 
-/* Of 512 bits on every CPU that has such vectors, except on AMD's family 19h (Zen 4): two units of 256 bits there. No query of
- * OpenCL tells, and an OpenCL CPU device is the host's own. */
+/* AMD's family 19h with 512-bit vectors (Zen 4) computes them in two halves. No query of OpenCL tells, and an OpenCL CPU device
+ * is the host's own. Other cores are taken to have whole units. */
 static unsigned fma_width(const tconv3d_device_info *info) {
 #if defined(__x86_64__) || defined(__i386__)
   unsigned a, b, c, d, family = 0;

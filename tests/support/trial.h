@@ -1,5 +1,6 @@
-/* trial.h: one layer with one algorithm, between guard zones at offsets that are aligned to one element only; y and the
- * workspace start full of NaN. What goes wrong ends the test with the algorithm, the seed and the layer. */
+/* trial.h: one layer with one algorithm, between guard zones at offsets that are aligned to one element only, y's
+ * sometimes to a vector or a line of the cache; y and the workspace start full of NaN. What goes wrong ends the test with the
+ * algorithm, the seed and the layer. */
 #ifndef TRIAL_H
 #define TRIAL_H
 
