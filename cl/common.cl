@@ -29,15 +29,46 @@ typedef HALF_VEC t3_unaligned_half_vec __attribute__((aligned(4)));
 #define VSTORE(value, to) (*(__global t3_unaligned_vec *)(to) = (value))
 #define PRIVATE_VLOAD(from) (*(__private const t3_unaligned_vec *)(from))
 #define PRIVATE_HALF_VLOAD(from) (*(__private const t3_unaligned_half_vec *)(from))
+#define HALF_VLOAD(from) (*(__global const t3_unaligned_half_vec *)(from))
 #define HALF_VSTORE(value, to) (*(__global t3_unaligned_half_vec *)(to) = (value))
 #else
 #define VLOAD(from) T3_PASTE(vload, VECTOR)(0, from)
 #define VSTORE(value, to) T3_PASTE(vstore, VECTOR)(value, 0, to)
 #define PRIVATE_VLOAD(from) T3_PASTE(vload, VECTOR)(0, from)
 #define PRIVATE_HALF_VLOAD(from) T3_PASTE(vload, HALF_VECTOR)(0, from)
+#define HALF_VLOAD(from) T3_PASTE(vload, HALF_VECTOR)(0, from)
 #define HALF_VSTORE(value, to) T3_PASTE(vstore, HALF_VECTOR)(value, 0, to)
 #endif
 #endif
+
+/* f(j, 0), f(j, 1) and so on for every lane. */
+#ifdef VECTOR
+#if VECTOR == 4
+#define LANES(f, j) f(j, 0), f(j, 1), f(j, 2), f(j, 3)
+#elif VECTOR == 8
+#define LANES(f, j) f(j, 0), f(j, 1), f(j, 2), f(j, 3), f(j, 4), f(j, 5), f(j, 6), f(j, 7)
+#else
+#define LANES(f, j)                                                                                                       \
+  f(j, 0), f(j, 1), f(j, 2), f(j, 3), f(j, 4), f(j, 5), f(j, 6), f(j, 7), f(j, 8), f(j, 9), f(j, 10), f(j, 11), f(j, 12), \
+      f(j, 13), f(j, 14), f(j, 15)
+#endif
+#endif
+
+/* Where the weight of input channel c and output channel m of a group stands, in kernels: w is (channels in, channels out of a
+ * group, kernel) in a transposed layer and the other way round in a convolution. */
+#if TRANSPOSED
+#define WEIGHT_OF(c, m) ((ulong)(c)*GROUP_OUT + (m))
+#else
+#define WEIGHT_OF(c, m) ((ulong)(m)*GROUP_IN + (c))
+#endif
+
+/* Stores one result. */
+static inline void store_one(__global float *to, float value) {
+#ifdef BETA
+  value = fma(BETA, *to, value);
+#endif
+  *to = value;
+}
 
 /* x modulo n in [0, n) for constant arguments. */
 #define T3_MOD(x, n) ((((x) % (n)) + (n)) % (n))

@@ -1,8 +1,8 @@
 /* direct.cl: gather. One work-item computes one output element from the definition:
  *   y[n][m][o] = b[m] + sum over c of the group, and k with (o + padding - k*dilation) divisible by stride and the quotient i
  * in range, of x[n][c][i] * w[c][m][k]. Any layer, any size: 64-bit indexes, no workspace. Every tap is looked at and most are
- * skipped when strided. packed: w as given, then b (zeros when absent). Required: GROUPS GROUP_IN GROUP_OUT, KERNEL_ STRIDE_
- * PADDING_ DILATION_ each for D H W. */
+ * skipped when strided. packed: w as given, then b (zeros when absent). A convolution's i is o*stride - padding + k*dilation. Required: TRANSPOSED GROUPS GROUP_IN GROUP_OUT,
+ * KERNEL_ STRIDE_ INPUT_STEP_ PADDING_ DILATION_ each for D H W. */
 #include "common.cl"
 
 #if !defined(GROUPS) || !defined(GROUP_IN) || !defined(GROUP_OUT)
@@ -28,12 +28,22 @@ __kernel void direct_pack(ulong items, __global const float *w, ulong w_start, _
   packed[packed_start + i] = value;
 }
 
+/* One of the two is 1. */
+#define APART_D (STRIDE_D * INPUT_STEP_D)
+#define APART_H (STRIDE_H * INPUT_STEP_H)
+#define APART_W (STRIDE_W * INPUT_STEP_W)
+
 /* The input position that tap k meets at output position o, or -1. */
+#if TRANSPOSED
 #define MEETS(o, k, stride, padding, dilation, in)                                                 \
   (((o) + padding - (k) * (long)dilation) % stride != 0 || (o) + padding < (k) * (long)dilation || \
            ((o) + padding - (k) * (long)dilation) / stride >= in                                   \
        ? -1                                                                                        \
        : ((o) + padding - (k) * (long)dilation) / stride)
+#else
+#define MEETS(o, k, stride, padding, dilation, in)                                                     \
+  ((o) * (long)stride - padding + (k) * (long)dilation >= in ? -1 : (o) * (long)stride - padding + (k) * (long)dilation)
+#endif
 
 __kernel void direct(ulong items, __global const float *x, ulong x_start, __global const float *packed, ulong packed_start,
                      __global float *y, ulong y_start, long in_d, long in_h, long in_w, long out_d, long out_h, long out_w) {
@@ -54,20 +64,20 @@ __kernel void direct(ulong items, __global const float *x, ulong x_start, __glob
   x += x_start + (n * GROUPS + group) * GROUP_IN * channel;
   packed += packed_start;
   const float bias = packed[WEIGHTS + m];
-  packed += (group * GROUP_IN * GROUP_OUT + m % GROUP_OUT) * TAPS;
+  packed += group * GROUP_IN * GROUP_OUT * TAPS;
 
   /* Four sums at once: one would wait for its own result at every step. */
   float sum = bias;
   float4 partial = 0.0f;
-#define TAP(c) tap[(c)*GROUP_OUT * TAPS]
+#define TAP(c) tap[WEIGHT_OF(c, m % GROUP_OUT) * TAPS]
   for (long kd = 0; kd < KERNEL_D; ++kd) {
-    const long id = MEETS(od, kd, STRIDE_D, PADDING_D, DILATION_D, in_d);
+    const long id = MEETS(od, kd, APART_D, PADDING_D, DILATION_D, in_d);
     if (id < 0) continue;
     for (long kh = 0; kh < KERNEL_H; ++kh) {
-      const long ih = MEETS(oh, kh, STRIDE_H, PADDING_H, DILATION_H, in_h);
+      const long ih = MEETS(oh, kh, APART_H, PADDING_H, DILATION_H, in_h);
       if (ih < 0) continue;
       for (long kw = 0; kw < KERNEL_W; ++kw) {
-        const long iw = MEETS(ow, kw, STRIDE_W, PADDING_W, DILATION_W, in_w);
+        const long iw = MEETS(ow, kw, APART_W, PADDING_W, DILATION_W, in_w);
         if (iw < 0) continue;
         __global const float *from = x + (id * in_h + ih) * in_w + iw;
         __global const float *tap = packed + (kd * KERNEL_H + kh) * KERNEL_W + kw;
@@ -81,5 +91,5 @@ __kernel void direct(ulong items, __global const float *x, ulong x_start, __glob
       }
     }
   }
-  y[y_start + item] = sum + ((partial.x + partial.y) + (partial.z + partial.w));
+  store_one(y + y_start + item, sum + ((partial.x + partial.y) + (partial.z + partial.w)));
 }

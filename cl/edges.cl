@@ -4,16 +4,17 @@
  * other rows over their ends meets their neighbours. The masks cost less than writing and reading the copy, most where few
  * output channels share it.
  *
- * Required: those of lines.cl, MIN_OFFSET_W, EDGES; with EDGES MARGIN (elements before a row that taps reach) and WHOLE_ROWS
- * (1: no more values of t along W than x has). */
+ * Required: those of lines.cl and strided.cl, INPUT_STEP_H, MIN_OFFSET_W, EDGES; with EDGES MARGIN (elements before a row that are loaded) and
+ * FREE_OFFSET (the greatest input offset that keeps every output within its row of x; -1: none). */
 #if !defined(EDGES) || !defined(MIN_OFFSET_W)
 #error "EDGES and MIN_OFFSET_W are required"
 #endif
 #include "pad.cl"
+#include "strided.cl"
 
 #if EDGES
-#if !defined(MARGIN) || !defined(WHOLE_ROWS)
-#error "MARGIN and WHOLE_ROWS are required"
+#if !defined(MARGIN) || !defined(FREE_OFFSET)
+#error "MARGIN and FREE_OFFSET are required"
 #endif
 
 /* edge: the first row of x, its last one, and zeros, each with MARGIN elements before it, in width elements. */
@@ -40,23 +41,24 @@ static inline input_t input_of(__global const float *x, long planes, int in_h, i
   return input;
 }
 
-/* The first count rows of a plane from h on, at w. Which of them lie outside, every plane of a block has in common: what is
+/* Count rows of a plane, INPUT_STEP_H apart, from h on, at w. Which of them lie outside, every plane of a block has in common: what is
  * asked for each plane is only whether it is the first or the last. */
 static inline void find_rows(__global const float **row, int count, const input_t *input, __global const float *plane, int h,
                              int w) {
   const int in_h = input->in_h;
-  if (h >= 0 && h + count <= in_h)
+#define ROW_H(r) (h + (r)*INPUT_STEP_H)
+  if (h >= 0 && ROW_H(count - 1) < in_h)
 #pragma unroll
-    for (int r = 0; r < count; ++r) row[r] = plane + ((h + r) * input->in_w + w);
+    for (int r = 0; r < count; ++r) row[r] = plane + (ROW_H(r) * input->in_w + w);
   else
 #pragma unroll
     for (int r = 0; r < count; ++r)
-      row[r] = h + r >= 0 && h + r < in_h ? plane + ((h + r) * input->in_w + w) : input->zeros + w;
+      row[r] = ROW_H(r) >= 0 && ROW_H(r) < in_h ? plane + (ROW_H(r) * input->in_w + w) : input->zeros + w;
   if (plane != input->first_plane && plane != input->last_plane) return;
 #pragma unroll
   for (int r = 0; r < count; ++r) {
-    if (plane == input->first_plane && h + r == 0) row[r] = input->first_row + w;
-    if (plane == input->last_plane && h + r == in_h - 1) row[r] = input->last_row + w;
+    if (plane == input->first_plane && ROW_H(r) == 0) row[r] = input->first_row + w;
+    if (plane == input->last_plane && ROW_H(r) == in_h - 1) row[r] = input->last_row + w;
   }
 }
 
@@ -68,18 +70,18 @@ static inline void find_rows(__global const float **row, int count, const input_
 #define LANE_NUMBERS 0, 1, 2, 3
 #endif
 
-/* Which of the VECTOR values of x from w on are in a row: all bits of their lanes. */
+/* Which of VECTOR values of x, INPUT_STEP_W apart, from w on are in a row: all bits of their lanes. */
 static inline INT_VEC inside_row(int w, int in_w) {
-  const INT_VEC at = (INT_VEC)(LANE_NUMBERS) + (INT_VEC)w;
+  const INT_VEC at = (INT_VEC)(LANE_NUMBERS)*INPUT_STEP_W + (INT_VEC)w;
   return (at >= (INT_VEC)0) & (at < (INT_VEC)in_w);
 }
 
 /* Whether an output within its row may read outside the row of x at this offset. */
-#define OVER_EDGE(offset) ((offset) != 0 || !WHOLE_ROWS)
+#define OVER_EDGE(offset) ((offset) < 0 || (offset) > FREE_OFFSET)
 
 /* VECTOR values at tap k of W; inside: inside_row of them. */
 static inline VEC load_x(__global const float *row, int offset, INT_VEC inside) {
-  const VEC value = VLOAD(row + offset);
+  const VEC value = load_strided(row, offset);
   return OVER_EDGE(offset) ? AS_VEC(AS_INT_VEC(value) & inside) : value;
 }
 #endif

@@ -1,5 +1,6 @@
 /* lines.cl: for kernels whose vectors hold VECTOR neighbouring t of W: what a tap of W does, and how the sums of all STRIDE_W
- * residues become a piece of a row of y. Required: KERNEL_ STRIDE_ PADDING_ DILATION_ for W, VECTOR, STREAM (1: y outgrows the
+ * residues become a piece of a row of y. Required: TRANSPOSED, KERNEL_ STRIDE_
+ * PADDING_ DILATION_ for W, VECTOR, STREAM (1: y outgrows the
  * caches, so it is stored past them). */
 #if !defined(STRIDE_W) || !defined(PADDING_W) || !defined(DILATION_W) || !defined(VECTOR) || !defined(STREAM)
 #error "STRIDE_W, PADDING_W, DILATION_W, VECTOR and STREAM are required"
@@ -10,21 +11,16 @@
 
 /* The residue and the input offset of tap k along W; both fold to constants once the loop over k is unrolled. */
 #define RESIDUE_W(k) T3_MOD((k)*DILATION_W - PADDING_W, STRIDE_W)
+#if TRANSPOSED
 #define OFFSET_W(k) ((RESIDUE_W(k) + PADDING_W - (k)*DILATION_W) / STRIDE_W)
+#else
+#define OFFSET_W(k) ((k)*DILATION_W - PADDING_W)
+#endif
 
 /* Output i of VECTOR*STRIDE_W interleaved ones is value i/STRIDE_W of residue i%STRIDE_W. For two residues PAIR(j) makes vector
  * j of them; for four it is used twice. For three, MIX takes the first two residues, then ADD the third. */
 #if defined(__clang__) && STRIDE_W >= 2 && STRIDE_W <= 4
 #define SHUFFLES 1
-#if VECTOR == 4
-#define LANES(f, j) f(j, 0), f(j, 1), f(j, 2), f(j, 3)
-#elif VECTOR == 8
-#define LANES(f, j) f(j, 0), f(j, 1), f(j, 2), f(j, 3), f(j, 4), f(j, 5), f(j, 6), f(j, 7)
-#else
-#define LANES(f, j)                                                                                                       \
-  f(j, 0), f(j, 1), f(j, 2), f(j, 3), f(j, 4), f(j, 5), f(j, 6), f(j, 7), f(j, 8), f(j, 9), f(j, 10), f(j, 11), f(j, 12), \
-      f(j, 13), f(j, 14), f(j, 15)
-#endif
 #define PAIR_LANE(j, l) (((j)*VECTOR + (l)) / 2 + ((l) % 2 ? VECTOR : 0))
 #define PAIR(j, a, b) __builtin_shufflevector(a, b, LANES(PAIR_LANE, j))
 #define MIX_LANE(j, l) (((j)*VECTOR + (l)) / 3 + (((j)*VECTOR + (l)) % 3 == 1 ? VECTOR : 0))
@@ -37,6 +33,17 @@
 #define CACHE_LINE 64 /* bytes */
 #define STORE_PAST_CACHE(value, to) __builtin_nontemporal_store(value, (__global VEC *)(to))
 #endif
+#endif
+
+/* What is stored where a result belongs. */
+#ifdef BETA
+#define RESULT(value, to) fma((VEC)BETA, VLOAD(to), value)
+#define HALF_RESULT(value, to) fma((HALF_VEC)BETA, HALF_VLOAD(to), value)
+#define LANE_RESULT(value, to) fma(BETA, *(to), value)
+#else
+#define RESULT(value, to) (value)
+#define HALF_RESULT(value, to) (value)
+#define LANE_RESULT(value, to) (value)
 #endif
 
 /* VECTOR*STRIDE_W values of one m, h and v as they lie in memory: sums, one residue after another; or outputs in the order of a
@@ -68,17 +75,23 @@ static inline void interleave(const line_t *sums, line_t *row) {
 #endif
 }
 
-/* Copies count values, at least 1, in whole vectors while there are some; then in halves, the last two of which may overlap. */
+/* Stores count values, at least 1, in whole vectors while there are some; then in halves, the last two of which may overlap:
+ * not where a stored value depends on the one before. */
 static inline void store_piece(__global float *to, const float *from, int count) {
   int i = 0;
-  for (; i + VECTOR <= count; i += VECTOR) VSTORE(PRIVATE_VLOAD(from + i), to + i);
+  for (; i + VECTOR <= count; i += VECTOR) VSTORE(RESULT(PRIVATE_VLOAD(from + i), to + i), to + i);
   if (i == count) return;
+  if (count - i >= VECTOR / 2) {
+    HALF_VSTORE(HALF_RESULT(PRIVATE_HALF_VLOAD(from + i), to + i), to + i);
+    i += VECTOR / 2;
+  }
+#ifndef BETA
   if (count >= VECTOR / 2) {
-    if (count - i > VECTOR / 2) HALF_VSTORE(PRIVATE_HALF_VLOAD(from + i), to + i);
-    HALF_VSTORE(PRIVATE_HALF_VLOAD(from + count - VECTOR / 2), to + count - VECTOR / 2);
+    if (i < count) HALF_VSTORE(PRIVATE_HALF_VLOAD(from + count - VECTOR / 2), to + count - VECTOR / 2);
     return;
   }
-  for (; i < count; ++i) to[i] = from[i];
+#endif
+  for (; i < count; ++i) to[i] = LANE_RESULT(from[i], to + i);
 }
 
 /* Stores VECTOR values of t, interleaved: count outputs, all VECTOR*STRIDE_W of them but at a row's end. */
@@ -95,7 +108,7 @@ static inline void store_outputs(__global float *to, const line_t *sums, int cou
     }
 #endif
 #pragma unroll
-    for (int i = 0; i < STRIDE_W; ++i) VSTORE(whole.vector[i], to + i * VECTOR);
+    for (int i = 0; i < STRIDE_W; ++i) VSTORE(RESULT(whole.vector[i], to + i * VECTOR), to + i * VECTOR);
     return;
   }
   line_t row;

@@ -7,6 +7,9 @@
  *
  *   sums[m][h][v][a] += x[c][t_d + offset_d][t_h + h + offset_h][t_w + v*VECTOR + offset_w(k)] * w[c][m][tap]
  *
+ * A convolution has one residue of each axis, which all taps reach, and takes INPUT_STEP_*t for t in x. Its planes serve FLAT
+ * only with steps of 1.
+ *
  * FLAT 0: a line is a row of W, and BLOCK_H rows are taken at once. FLAT 1: a line is a whole plane, row after row as it lies
  * in x; vectors run over the ends of rows, so short and odd rows leave only the margin's lanes idle, and stores go by rows. The
  * zeros after a row serve as those before the next one too.
@@ -17,7 +20,7 @@
  * d][residue h][c][tap d][tap h][k_w][BLOCK_M], then the bias [group][m block][BLOCK_M]; channels past the last are zero and
  * never stored.
  *
- * Required: GROUPS GROUP_IN GROUP_OUT, KERNEL_ STRIDE_ PADDING_ DILATION_ for D H W, VECTOR BLOCK_M BLOCK_H BLOCK_W FLAT, EDGES
+ * Required: TRANSPOSED GROUPS GROUP_IN GROUP_OUT, KERNEL_ STRIDE_ INPUT_STEP_ PADDING_ DILATION_ for D H W, VECTOR BLOCK_M BLOCK_H BLOCK_W FLAT, EDGES
  * and what edges.cl asks, STREAM (1: y outgrows the caches, so it is stored past them), MIN_OFFSET_ for D H W, and for D and H
  * RESIDUES_ and the tables by residue TAP_START_ (residues+1 values: how many taps the residues before have), FIRST_TAP_,
  * FIRST_OFFSET_, and the steps TAP_STEP_, OFFSET_STEP_. */
@@ -64,7 +67,7 @@ __constant int first_offset_h[] = {FIRST_OFFSET_H};
 #if FLAT
 #define BLOCK_OUTSIDE(h) false
 #else
-#define BLOCK_OUTSIDE(h) ((h) + BLOCK_H <= 0 || (h) >= in_h)
+#define BLOCK_OUTSIDE(h) ((h) + (BLOCK_H - 1) * INPUT_STEP_H < 0 || (h) >= in_h)
 #endif
 
 /* Where the weights of residues (ad, ah) start in a block. */
@@ -102,7 +105,7 @@ T3_SINGLE void phase_pack(ulong items, __global const float *restrict w, ulong w
         const ulong tap = (ulong)(first_tap_d[ad] + jd * TAP_STEP_D) * KERNEL_H + first_tap_h[ah] + jh * TAP_STEP_H;
         for (uint kw = 0; kw < KERNEL_W; ++kw)
           for (uint m = 0; m < BLOCK_M; ++m) {
-            const ulong from = (((ulong)c * GROUP_OUT + first_m + m) * KERNEL_D * KERNEL_H + tap) * KERNEL_W + kw;
+            const ulong from = (WEIGHT_OF(c, first_m + m) * KERNEL_D * KERNEL_H + tap) * KERNEL_W + kw;
             *to++ = first_m + m < GROUP_OUT ? w[from] : 0.0f;
           }
       }
@@ -178,9 +181,9 @@ T3_SINGLE void phase(ulong items, __global const float *restrict x, ulong x_star
     int shift[KERNEL_D * KERNEL_H], row_at[KERNEL_D * KERNEL_H], weight_at[KERNEL_D * KERNEL_H];
     int taps = 0;
     for (int jd = 0; jd < taps_d; ++jd) {
-      const int offset_d = first_offset_d[ad] - jd * OFFSET_STEP_D, d = (int)td + offset_d;
+      const int offset_d = first_offset_d[ad] - jd * OFFSET_STEP_D, d = (int)td * INPUT_STEP_D + offset_d;
       for (int jh = 0; jh < taps_h; ++jh) {
-        const int offset_h = first_offset_h[ah] - jh * OFFSET_STEP_H, h = (int)th + offset_h;
+        const int offset_h = first_offset_h[ah] - jh * OFFSET_STEP_H, h = (int)th * INPUT_STEP_H + offset_h;
         if (d < 0 || d >= in_d || BLOCK_OUTSIDE(h)) continue;
         shift[taps] = (EDGES ? d : d - MIN_OFFSET_D) * plane;
         row_at[taps] = EDGES ? h : h - MIN_OFFSET_H;
@@ -206,16 +209,16 @@ T3_SINGLE void phase(ulong items, __global const float *restrict x, ulong x_star
 #pragma unroll
       for (int k = 0; k < KERNEL_W; ++k)
 #pragma unroll
-        for (int v = 0; v < BLOCK_W; ++v) inside[k][v] = inside_row(tw + v * VECTOR + OFFSET_W(k), pitch);
+        for (int v = 0; v < BLOCK_W; ++v) inside[k][v] = inside_row((tw + v * VECTOR) * INPUT_STEP_W + OFFSET_W(k), pitch);
 #endif
       for (uint c = 0; c < GROUP_IN; ++c, from += channel, weights_c += taps_d * taps_h * ROW_WEIGHTS)
         for (int j = 0; j < taps; ++j) {
           __global const float *row[BLOCK_H];
 #if EDGES
-          find_rows(row, BLOCK_H, &input, from + shift[j], row_at[j], tw);
+          find_rows(row, BLOCK_H, &input, from + shift[j], row_at[j], tw * INPUT_STEP_W);
 #else
 #pragma unroll
-          for (int h = 0; h < BLOCK_H; ++h) row[h] = from + shift[j] + (row_at[j] + h) * pitch + tw - MIN_OFFSET_W;
+          for (int h = 0; h < BLOCK_H; ++h) row[h] = from + shift[j] + (row_at[j] + h * INPUT_STEP_H) * pitch + tw * INPUT_STEP_W;
 #endif
           __global const float *w = weights_c + weight_at[j];
 #pragma unroll
@@ -226,9 +229,9 @@ T3_SINGLE void phase(ulong items, __global const float *restrict x, ulong x_star
 #pragma unroll
               for (int v = 0; v < BLOCK_W; ++v)
 #if EDGES
-                values[h][v] = load_x(row[h] + v * VECTOR, OFFSET_W(k), inside[k][v]);
+                values[h][v] = load_x(row[h] + v * VECTOR * INPUT_STEP_W, OFFSET_W(k), inside[k][v]);
 #else
-                values[h][v] = VLOAD(row[h] + v * VECTOR + OFFSET_W(k));
+                values[h][v] = load_strided(row[h] + v * VECTOR * INPUT_STEP_W, OFFSET_W(k) - MIN_OFFSET_W);
 #endif
 #pragma unroll
             for (int m = 0; m < BLOCK_M; ++m)

@@ -21,7 +21,7 @@ static void for_every_axis(void (*check)(const t3_axis *)) {
         for (int64_t padding = 0; padding <= 7; ++padding)
           for (int64_t in = 1; in <= 5; ++in)
             for (int64_t q = 0; q < (stride > dilation ? stride : dilation); ++q) {
-              t3_axis axis = {in, 0, kernel, stride, padding, q, dilation};
+              t3_axis axis = {in, 0, kernel, stride, padding, q, dilation, false};
               axis.out = out_size(&axis);
               if (axis.out >= 1) check(&axis);
             }

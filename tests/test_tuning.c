@@ -23,7 +23,7 @@ static t3_problem make_problem(int64_t width) {
   desc.input_size[0] = 2, desc.input_size[1] = 3, desc.input_size[2] = width;
   TCONV3D_ALL_AXES(desc.kernel_size, 3);
   TCONV3D_ALL_AXES(desc.stride, 2);
-  assert_int_equal(t3_problem_init(&slot, &desc, &problem), TCONV3D_OK);
+  assert_int_equal(t3_problem_init(&slot, &(t3_request){.desc = &desc}, &problem), TCONV3D_OK);
   return problem;
 }
 
@@ -51,7 +51,7 @@ static t3_candidate unlikely(const t3_problem *problem) {
   for (size_t i = 0; t3_algorithm_at(i); ++i) {
     t3_candidate list[T3_MAX_VARIANTS];
     char why[160];
-    if (!t3_algorithm_at(i)->applicable(problem, why, sizeof why)) continue;
+    if (!t3_applicable(problem, t3_algorithm_at(i), why, sizeof why)) continue;
     size_t count = t3_candidates(problem, t3_algorithm_at(i), list);
     while (count > 1 && !t3_candidate_fits(problem, &list[count - 1])) --count;
     if (count > 1) return list[count - 1];
@@ -118,7 +118,7 @@ static void a_tuning_serves_a_named_algorithm_only_when_it_is_its_own(void **sta
   for (size_t i = 0; t3_algorithm_at(i); ++i) {
     const t3_algorithm *algorithm = t3_algorithm_at(i);
     char why[160];
-    if (!algorithm->applicable(&problem, why, sizeof why)) continue;
+    if (!t3_applicable(&problem, algorithm, why, sizeof why)) continue;
     assert_int_equal(uses_tuning(&problem, store, algorithm->name, &chosen), algorithm == tuned.algorithm);
     assert_ptr_equal(chosen.algorithm, algorithm);
   }

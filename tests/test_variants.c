@@ -31,7 +31,7 @@ static void check_result(const struct rig *rig, const tconv3d_desc *desc, const 
   for (size_t i = 0; i < 2; ++i) {
     tconv3d_plan *plan;
     const t3_slot *slot = t3_context_slot(rig->context, NULL);
-    if (t3_plan_make(rig->context, slot, desc, NULL, candidate, &plan) != TCONV3D_OK) fail_msg("%s", tconv3d_message());
+    if (t3_plan_make(rig->context, slot, &(t3_request){.desc = desc}, NULL, candidate, &plan) != TCONV3D_OK) fail_msg("%s", tconv3d_message());
     struct trial trial;
     trial_of_plan(&trial, rig, plan, desc, seed, kinds[i]);
     trial_run(&trial);
@@ -43,7 +43,7 @@ static void check_result(const struct rig *rig, const tconv3d_desc *desc, const 
 /* Runs on an x that fills whole pages of memory, between pages that nobody may touch. */
 static void check_reads(const struct rig *rig, const tconv3d_desc *desc, const t3_candidate *candidate, uint64_t seed) {
   tconv3d_plan *plan;
-  assert_ok(t3_plan_make(rig->context, t3_context_slot(rig->context, NULL), desc, NULL, candidate, &plan));
+  assert_ok(t3_plan_make(rig->context, t3_context_slot(rig->context, NULL), &(t3_request){.desc = desc}, NULL, candidate, &plan));
   struct trial trial;
   trial_of_plan(&trial, rig, plan, desc, seed, VALUES_UNIFORM);
   size_t page = (size_t)sysconf(_SC_PAGESIZE), bytes = trial.host.x_count * sizeof(float);
@@ -74,7 +74,7 @@ static void check_layer(const struct rig *rig, const tconv3d_desc *desc, size_t 
   for (size_t i = 0; t3_algorithm_at(i); ++i) {
     char why[160];
     t3_candidate list[T3_MAX_VARIANTS];
-    if (!t3_algorithm_at(i)->applicable(&problem, why, sizeof why)) continue;
+    if (!t3_applicable(&problem, t3_algorithm_at(i), why, sizeof why)) continue;
     size_t count = t3_candidates(&problem, t3_algorithm_at(i), list);
     assert_in_range(count, 1, T3_MAX_VARIANTS);
     size_t step = count / most + 1, at = (size_t)rng_between(&rng, 0, (int64_t)step - 1);

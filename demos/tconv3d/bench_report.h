@@ -9,6 +9,7 @@
 /* One layer's figures. Times in seconds. */
 struct bench_result {
   const char *name; /* the layer's */
+  tconv3d_operation operation;
   tconv3d_plan_info plan;
   size_t runs;
   double median, least; /* of a call */

@@ -15,6 +15,7 @@ struct bench_options {
   const char *shapes;
   double seconds;
   bool json;
+  tconv3d_operation operation;
 };
 
 /* What the layers share. The context serves the roofline; each layer has one of its own in the same cl_context. */
@@ -31,7 +32,7 @@ static const struct argp_option bench_option_table[] = {
      "the layers to measure (default: a built-in list), a line each: name N Cin Cout D,H,W kernel stride padding "
      "output_padding dilation groups",
      0},
-    {"op", KEY_OP, "OP", 0, "forward", 0},
+    {"op", KEY_OP, "OP", 0, "forward (default), grad-input or grad-weight", 0},
     {"dtype", KEY_DTYPE, "TYPE", 0, "f32", 0},
     {"seconds", KEY_SECONDS, "S", 0, "how long to repeat each layer (default 0.5)", 0},
     {"json", KEY_JSON, NULL, 0, "one JSON object a line for each layer", 0},
@@ -60,12 +61,18 @@ static error_t parse_one_of(const char *option, const char *text, const char *se
   return parse_fault(state, "%s '%s': it must be %s", option, text, served);
 }
 
+static error_t parse_operation(const char *text, tconv3d_operation *operation, const struct argp_state *state) {
+  for (*operation = TCONV3D_FORWARD; *operation <= TCONV3D_GRAD_WEIGHT; ++*operation)
+    if (!strcmp(text, tconv3d_operation_name(*operation))) return 0;
+  return parse_fault(state, "--op '%s': it must be forward, grad-input or grad-weight", text);
+}
+
 static error_t parse_bench(int key, char *arg, struct argp_state *state) {
   struct bench_options *options = state->input;
   switch (key) {
   case ARGP_KEY_INIT: state->child_inputs[0] = &options->device; return 0;
   case KEY_SHAPES: options->shapes = arg; return 0;
-  case KEY_OP: return parse_one_of("--op", arg, "forward", "grad-input grad-weight", state);
+  case KEY_OP: return parse_operation(arg, &options->operation, state);
   case KEY_DTYPE: return parse_one_of("--dtype", arg, "f32", "f64 f16 bf16", state);
   case KEY_SECONDS: return parse_seconds(arg, &options->seconds, state);
   case KEY_JSON: options->json = true; return 0;
@@ -115,11 +122,29 @@ static int ascending(const void *a, const void *b) {
   return (x > y) - (x < y);
 }
 
+/* What a call takes: the layer's tensors or, in their places, gradients. */
+struct call {
+  tconv3d_operation operation;
+  const tconv3d_plan *plan;
+  tconv3d_weights *weights; /* NULL where the operation takes none */
+  tconv3d_buffer x, y, w, b;
+};
+
+static tconv3d_status enqueue(const struct bench *bench, const struct call *call) {
+  cl_command_queue queue = bench->queue;
+  switch (call->operation) {
+  case TCONV3D_GRAD_WEIGHT:
+    return tconv3d_enqueue_gradient(call->plan, queue, call->x, call->y, call->w, NULL, 0, NULL, NULL);
+  case TCONV3D_GRAD_INPUT:
+    return tconv3d_enqueue(call->plan, call->weights, queue, call->y, call->x, NULL, 0, NULL, NULL);
+  default: return tconv3d_enqueue(call->plan, call->weights, queue, call->x, call->y, NULL, 0, NULL, NULL);
+  }
+}
+
 /* Enqueues a call and waits for its end. */
-static bool call_once(const struct bench *bench, const tconv3d_plan *plan, const tconv3d_weights *weights,
-                      const tconv3d_buffer tensors[2], double *seconds, struct fault *fault) {
+static bool call_once(const struct bench *bench, const struct call *call, double *seconds, struct fault *fault) {
   double start = seconds_now();
-  tconv3d_status status = tconv3d_enqueue(plan, weights, bench->queue, tensors[0], tensors[1], NULL, 0, NULL, NULL);
+  tconv3d_status status = enqueue(bench, call);
   if (status != TCONV3D_OK) return fault_from_status(fault, status);
   if (!cl_fault(fault, "clFinish", clFinish(bench->queue))) return false;
   *seconds = seconds_now() - start;
@@ -127,14 +152,14 @@ static bool call_once(const struct bench *bench, const tconv3d_plan *plan, const
 }
 
 /* At least three calls, until the time is over or the list full. */
-static bool time_calls(const struct bench *bench, double seconds, const tconv3d_plan *plan, const tconv3d_weights *weights,
-                       const tconv3d_buffer tensors[2], struct bench_result *result, struct fault *fault) {
+static bool time_calls(const struct bench *bench, double seconds, const struct call *call, struct bench_result *result,
+                       struct fault *fault) {
   enum { MAX_RUNS = 20000 };
   double *times = malloc(MAX_RUNS * sizeof *times), end = seconds_now() + seconds;
   if (!times) return fault_set(fault, EXIT_OTHER, "out of memory");
   bool done = true;
   while (done && result->runs < MAX_RUNS && (result->runs < 3 || seconds_now() < end))
-    done = call_once(bench, plan, weights, tensors, &times[result->runs++], fault);
+    done = call_once(bench, call, &times[result->runs++], fault);
   if (done) {
     qsort(times, result->runs, sizeof *times, ascending);
     result->median = times[result->runs / 2];
@@ -145,30 +170,30 @@ static bool time_calls(const struct bench *bench, double seconds, const tconv3d_
 }
 
 /* The weights and the first call, which end what is cold. */
-static bool start_cold(const struct bench *bench, const tconv3d_plan *plan, const tconv3d_buffer tensors[4],
-                       tconv3d_weights **weights, struct bench_result *result, struct fault *fault) {
-  double start = seconds_now(), call;
-  tconv3d_status status = tconv3d_weights_create(plan, bench->queue, tensors[2], &tensors[3], 0, NULL, NULL, weights);
+static bool start_cold(const struct bench *bench, struct call *call, struct bench_result *result, struct fault *fault) {
+  double start = seconds_now(), seconds;
+  tconv3d_status status = TCONV3D_OK;
+  if (call->operation != TCONV3D_GRAD_WEIGHT)
+    status = tconv3d_weights_create(call->plan, bench->queue, call->w, call->operation == TCONV3D_FORWARD ? &call->b : NULL, 0,
+                                    NULL, NULL, &call->weights);
   if (status != TCONV3D_OK) return fault_from_status(fault, status);
-  bool done = call_once(bench, plan, *weights, tensors, &call, fault);
+  bool done = call_once(bench, call, &seconds, fault);
   result->cold += seconds_now() - start;
   return done;
 }
 
-/* Tensors: 0 x, 1 y, 2 w, 3 b. */
-static bool bench_plan(const struct bench *bench, double seconds, const tconv3d_desc *desc, const tconv3d_plan *plan,
-                       struct bench_result *result, struct fault *fault) {
-  tconv3d_buffer tensors[4] = {0};
-  tconv3d_weights *weights = NULL;
-  bool done = make_buffer(bench, result->plan.x_bytes, true, &tensors[0], fault) &&
-              make_buffer(bench, result->plan.y_bytes, false, &tensors[1], fault) &&
-              make_buffer(bench, result->plan.w_bytes, true, &tensors[2], fault) &&
-              make_buffer(bench, (uint64_t)desc->out_channels * sizeof(float), true, &tensors[3], fault) &&
-              start_cold(bench, plan, tensors, &weights, result, fault) &&
-              time_calls(bench, seconds, plan, weights, tensors, result, fault);
-  tconv3d_weights_destroy(weights);
-  for (int i = 0; i < 4; ++i)
-    if (tensors[i].mem) clReleaseMemObject(tensors[i].mem);
+static bool bench_plan(const struct bench *bench, const struct bench_options *options, const tconv3d_desc *desc,
+                       const tconv3d_plan *plan, struct bench_result *result, struct fault *fault) {
+  struct call call = {.operation = options->operation, .plan = plan};
+  bool done = make_buffer(bench, result->plan.x_bytes, true, &call.x, fault) &&
+              make_buffer(bench, result->plan.y_bytes, options->operation != TCONV3D_FORWARD, &call.y, fault) &&
+              make_buffer(bench, result->plan.w_bytes, true, &call.w, fault) &&
+              make_buffer(bench, (uint64_t)desc->out_channels * sizeof(float), true, &call.b, fault) &&
+              start_cold(bench, &call, result, fault) && time_calls(bench, options->seconds, &call, result, fault);
+  tconv3d_weights_destroy(call.weights);
+  const tconv3d_buffer buffers[] = {call.x, call.y, call.w, call.b};
+  for (size_t i = 0; i < sizeof buffers / sizeof *buffers; ++i)
+    if (buffers[i].mem) clReleaseMemObject(buffers[i].mem);
   return done;
 }
 
@@ -183,6 +208,7 @@ static tconv3d_status make_plan(tconv3d_context *context, const struct bench_opt
                                 tconv3d_plan **plan, double *seconds) {
   tconv3d_plan_options plan_options = TCONV3D_PLAN_OPTIONS_INIT;
   plan_options.algorithm = options->device.algorithm;
+  plan_options.operation = options->operation;
   double start = seconds_now();
   tconv3d_status status = tconv3d_plan_create(context, &shape->desc, &plan_options, plan);
   *seconds = seconds_now() - start;
@@ -195,7 +221,7 @@ static bool bench_layer(const struct bench *bench, const struct bench_options *o
   tconv3d_status status = make_plan(context, options, shape, &plan, &result->cold);
   if (status == TCONV3D_OK) status = make_plan(context, options, shape, &second, &result->warm_plan);
   if (status == TCONV3D_OK) status = tconv3d_plan_query(plan, &result->plan);
-  bool done = status == TCONV3D_OK ? bench_plan(bench, options->seconds, &shape->desc, plan, result, fault)
+  bool done = status == TCONV3D_OK ? bench_plan(bench, options, &shape->desc, plan, result, fault)
                                    : fault_from_status(fault, status);
   tconv3d_plan_destroy(second);
   tconv3d_plan_destroy(plan);
@@ -207,7 +233,7 @@ static bool bench_shape(const struct bench *bench, const struct bench_options *o
                         struct bench_result *result, struct fault *fault) {
   tconv3d_context *context = NULL;
   struct fault inner = {0};
-  *result = (struct bench_result){.name = shape->name};
+  *result = (struct bench_result){.name = shape->name, .operation = options->operation};
   tconv3d_status status = tconv3d_context_adopt(tconv3d_context_cl(bench->context), NULL, 0, &context);
   bool done =
       status == TCONV3D_OK ? bench_layer(bench, options, shape, context, result, &inner) : fault_from_status(&inner, status);

@@ -5,8 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "files/npy.h"
-#include "tconv3d/layer_options.h"
+#include "tconv3d/job.h"
 
 struct run_options {
   struct layer_options layer;
@@ -47,22 +46,10 @@ static const struct argp run_argp = {
     .children = run_children,
 };
 
-/* Reads an array whose type this version computes and whose rank is least or most. */
-static bool read_array(const char *path, const char *label, int least, int most, const char *axes, struct npy *array,
-                       struct fault *fault) {
-  if (!npy_read(path, label, array, fault)) return false;
-  if (array->type == NPY_F64)
-    return fault_set(fault, EXIT_WRONG_USE, "%s (%s): float64 is not supported yet by this version; float32 and float16 are",
-                     label, path);
-  if (array->rank >= least && array->rank <= most) return true;
-  return fault_set(fault, EXIT_WRONG_USE, "%s (%s): it has %d ax%s; %s needed", label, path, array->rank,
-                   array->rank == 1 ? "is" : "es", axes);
-}
-
 static bool read_arrays(const struct run_options *options, struct arrays *arrays, struct fault *fault) {
-  return read_array(options->files[0], "X", 4, 5, "5 (N, C, D, H, W) or 4 (C, D, H, W) are", &arrays->x, fault) &&
-         read_array(options->files[1], "W", 5, 5, "5 (C_in, C_out/groups, kD, kH, kW) are", &arrays->w, fault) &&
-         (!options->bias || read_array(options->bias, "bias", 1, 1, "1 (C_out) is", &arrays->b, fault));
+  return job_read(options->files[0], "X", 4, 5, "5 (N, C, D, H, W) or 4 (C, D, H, W) are", &arrays->x, fault) &&
+         job_read(options->files[1], "W", 5, 5, "5 (C_in, C_out/groups, kD, kH, kW) are", &arrays->w, fault) &&
+         (!options->bias || job_read(options->bias, "bias", 1, 1, "1 (C_out) is", &arrays->b, fault));
 }
 
 /* The descriptor's sizes from the arrays' shapes. groups is not checked here: a wrong one is the library's to refuse. */
@@ -93,56 +80,18 @@ static bool check_bias(const struct run_options *options, const struct npy *b, c
                    options->bias, b->shape[0], desc->out_channels);
 }
 
-/* Seconds of each step, for --verbose. */
-struct times {
-  double plan, weights, run;
-};
-
-static void report(const tconv3d_device_info *info, const tconv3d_plan *plan, const struct times *times) {
-  const char *text = tconv3d_plan_explain(plan);
-  size_t length = strlen(text);
-  fprintf(stderr, "device %u:%u %s (%s)\n%s%s", info->platform_index, info->device_index, info->name, info->platform_name, text,
-          length && text[length - 1] != '\n' ? "\n" : "");
-  fprintf(stderr, "plan %.4f s, weights %.4f s, run %.4f s\n", times->plan, times->weights, times->run);
-}
-
-static bool compute_on(const tconv3d_plan *plan, struct arrays *arrays, const int64_t shape[5], struct times *times,
-                       struct fault *fault) {
-  tconv3d_weights *weights = NULL;
-  int skipped = 5 - arrays->x.rank; /* an unbatched x has an unbatched y */
-  double start = seconds_now();
-  tconv3d_status status = tconv3d_weights_create_host(plan, arrays->w.data, arrays->b.data, &weights);
-  bool done = status == TCONV3D_OK || fault_from_status(fault, status);
-  double packed = seconds_now();
-  if (done) done = npy_make(&arrays->y, NPY_F32, 5 - skipped, shape + skipped, fault);
-  if (done) {
-    status = tconv3d_run(plan, weights, arrays->x.data, arrays->y.data);
-    done = status == TCONV3D_OK || fault_from_status(fault, status);
-  }
-  times->weights = packed - start;
-  times->run = seconds_now() - packed;
-  tconv3d_weights_destroy(weights);
-  return done;
-}
-
-static bool compute(const struct device_options *options, const tconv3d_desc *desc, const int64_t shape[5],
+static bool compute(const struct device_options *device, const tconv3d_desc *desc, const int64_t shape[5],
                     struct arrays *arrays, struct fault *fault) {
-  tconv3d_context *context = NULL;
-  tconv3d_plan *plan = NULL;
-  tconv3d_device_info info;
-  struct times times;
-  if (!open_context(options, &context, &info, fault)) return false;
-  tconv3d_plan_options plan_options = TCONV3D_PLAN_OPTIONS_INIT;
-  plan_options.algorithm = options->algorithm;
-  double start = seconds_now();
-  tconv3d_status status = tconv3d_plan_create(context, desc, &plan_options, &plan);
-  times.plan = seconds_now() - start;
-  bool done = status == TCONV3D_OK || fault_from_status(fault, status);
-  if (done) done = compute_on(plan, arrays, shape, &times, fault);
-  if (done && options->verbose) report(&info, plan, &times);
-  tconv3d_plan_destroy(plan);
-  tconv3d_context_destroy(context);
-  return done;
+  int skipped = 5 - arrays->x.rank; /* an unbatched x has an unbatched y */
+  if (!npy_make(&arrays->y, NPY_F32, 5 - skipped, shape + skipped, fault)) return false;
+  struct job job = {.device = device,
+                    .desc = desc,
+                    .operation = TCONV3D_FORWARD,
+                    .x = arrays->x.data,
+                    .weight = arrays->w.data,
+                    .bias = arrays->b.data,
+                    .target = arrays->y.data};
+  return job_run(&job, fault);
 }
 
 /* The device computes float32; what a float16 x holds is exact in it, and the result is rounded to x's type once. */

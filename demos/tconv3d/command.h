@@ -13,6 +13,9 @@
 int cmd_run(int argc, char **argv);
 int cmd_upsample(int argc, char **argv);
 int cmd_bench(int argc, char **argv);
+int cmd_grad_input(int argc, char **argv);
+int cmd_grad_weight(int argc, char **argv);
+int cmd_grad_bias(int argc, char **argv);
 int cmd_tune(int argc, char **argv);
 int cmd_explain(int argc, char **argv);
 int cmd_devices(int argc, char **argv);

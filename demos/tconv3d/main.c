@@ -8,13 +8,16 @@
 
 #include "tconv3d/command.h"
 
-/* In the order of the help. A subcommand without a function is planned: its name is known, and refused. */
+/* In the order of the help. */
 static const struct {
   const char *name;
   int (*run)(int argc, char **argv);
   const char *summary;
 } commands[] = {
     {"run", cmd_run, "run a layer on .npy files"},
+    {"grad-input", cmd_grad_input, "the gradient with respect to a layer's input"},
+    {"grad-weight", cmd_grad_weight, "the gradient with respect to its weight"},
+    {"grad-bias", cmd_grad_bias, "the gradient with respect to its bias"},
     {"upsample", cmd_upsample, "enlarge a NIfTI volume"},
     {"bench", cmd_bench, "measure the speed of layers"},
     {"tune", cmd_tune, "find the fastest way for layers by measuring, for later use"},
@@ -22,9 +25,6 @@ static const struct {
     {"devices", cmd_devices, "list the OpenCL devices"},
     {"doctor", cmd_doctor, "check this machine, with known answers on every device"},
     {"cache", cmd_cache, "show or empty the cache of built programs and tunings"},
-    {"grad-input", NULL, NULL},
-    {"grad-weight", NULL, NULL},
-    {"grad-bias", NULL, NULL},
 };
 enum { NUM_COMMANDS = sizeof commands / sizeof *commands };
 
@@ -39,7 +39,7 @@ static int print_help(void) {
   printf("Usage: tconv3d COMMAND [ARGUMENTS]\n\n"
          "3D transposed convolution (PyTorch's nn.ConvTranspose3d) on OpenCL devices.\n\n");
   for (int i = 0; i < NUM_COMMANDS; i++)
-    if (commands[i].run) printf("  %-10s %s\n", commands[i].name, commands[i].summary);
+    printf("  %-11s %s\n", commands[i].name, commands[i].summary);
   printf("\n`tconv3d COMMAND --help` tells a command's arguments; --version prints the version.\n"
          "Exit status: 0 done, 2 wrong use or an invalid parameter or file, 1 anything else.\n");
   return EXIT_DONE;
@@ -60,7 +60,6 @@ static int run_command(const char *name, int argc, char **argv) {
   char shown[64]; /* what argp calls the program in its usage line */
   for (int i = 0; i < NUM_COMMANDS; i++) {
     if (strcmp(name, commands[i].name) != 0) continue;
-    if (!commands[i].run) return refuse("the command", name, "is not in this version");
     snprintf(shown, sizeof shown, "tconv3d %s", name);
     argv[0] = shown;
     return commands[i].run(argc, argv);

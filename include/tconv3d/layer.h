@@ -83,12 +83,31 @@ typedef struct tconv3d_desc {
         TCONV3D_F32                                                                                                     \
   }
 
+/* What is computed for a layer. Each operation reads some of x, w, b, gy and writes one target; gy, gx, gw and gb have the
+ * shapes of y, x, w and b and are the gradients of some number with respect to them. */
+typedef enum tconv3d_operation {
+  TCONV3D_FORWARD = 0,     /* y from x, w and b */
+  TCONV3D_GRAD_INPUT = 1,  /* gx from gy and w; the descriptor's bias plays no part */
+  TCONV3D_GRAD_WEIGHT = 2, /* gw from x and gy */
+  TCONV3D_GRAD_BIAS = 3,   /* gb from gy: the sum over images and positions */
+  TCONV3D_CONVOLUTION = 4  /* y from x, w and b as PyTorch's nn.Conv3d with padding by zeros has it: w (out_channels,
+                              in_channels/groups, kD, kH, kW), D' = floor((D + 2*padding - dilation*(kernel_size-1) - 1) /
+                              stride) + 1, output_padding 0 */
+} tconv3d_operation;
+
+/* The operation's name as the command spells it: "forward", "grad-input", ...; NULL for a number that is none. */
+TCONV3D_API const char *tconv3d_operation_name(tconv3d_operation operation);
+
 /* Sets one parameter of all three axes, as PyTorch does with a single number: TCONV3D_ALL_AXES(desc.stride, 2). */
 #define TCONV3D_ALL_AXES(member, value) ((void)((member)[0] = (member)[1] = (member)[2] = (value)))
 
 /* Checks the descriptor by the rules above and writes y's shape (batch, out_channels, D', H', W') to shape.
  * Errors: INVALID_ARGUMENT (NULL, struct_size), INVALID_PARAMETER (which, axis, value, rule), SIZE_OVERFLOW. */
 TCONV3D_API tconv3d_status tconv3d_output_shape(const tconv3d_desc *desc, int64_t shape[5]);
+
+/* The shape of what an operation writes: y's as above, x's, w's, or (out_channels, 1, 1, 1, 1). Errors: as above;
+ * INVALID_PARAMETER for a number that is no operation. */
+TCONV3D_API tconv3d_status tconv3d_target_shape(const tconv3d_desc *desc, tconv3d_operation operation, int64_t shape[5]);
 
 /* Finds the output_padding that makes y's spatial size output_size, as PyTorch's forward(x, output_size) does; desc's own
  * output_padding is ignored. Valid per axis: from the size with output_padding 0 to that plus stride - 1.
@@ -101,6 +120,15 @@ TCONV3D_API tconv3d_status tconv3d_resolve_output_size(const tconv3d_desc *desc,
  * Errors: as tconv3d_output_shape; UNSUPPORTED for a type other than TCONV3D_F32. */
 TCONV3D_API tconv3d_status tconv3d_reference_forward(const tconv3d_desc *desc, const float *x, const float *w, const float *b,
                                                      float *y);
+
+/* The other operations in the same way. gx = Conv3d(gy, w) cropped to x's size, gw[c][m][k] = the sum over
+ * images and positions i of x[c][i] * gy[m][i*stride - padding + k*dilation], gb[m] = the sum of gy[m]. Each writes its last
+ * argument. tconv3d_reference_convolution reads desc as TCONV3D_CONVOLUTION does. */
+TCONV3D_API tconv3d_status tconv3d_reference_grad_input(const tconv3d_desc *desc, const float *gy, const float *w, float *gx);
+TCONV3D_API tconv3d_status tconv3d_reference_grad_weight(const tconv3d_desc *desc, const float *x, const float *gy, float *gw);
+TCONV3D_API tconv3d_status tconv3d_reference_grad_bias(const tconv3d_desc *desc, const float *gy, float *gb);
+TCONV3D_API tconv3d_status tconv3d_reference_convolution(const tconv3d_desc *desc, const float *x, const float *w,
+                                                         const float *b, float *y);
 
 #ifdef __cplusplus
 }

@@ -82,9 +82,11 @@ typedef struct tconv3d_plan_options {
   size_t struct_size;    /* sizeof(tconv3d_plan_options), as TCONV3D_PLAN_OPTIONS_INIT sets it */
   const char *algorithm; /* NULL: the automatic choice; else a name: used, or refused with the reason */
   cl_device_id device;   /* NULL: the context's first device */
+  tconv3d_operation operation;
+  double beta; /* what is written is the result + beta * what the target held; with 0 it is not read. Finite. */
 } tconv3d_plan_options;
 #define TCONV3D_PLAN_OPTIONS_INIT \
-  { sizeof(tconv3d_plan_options), NULL, NULL }
+  { sizeof(tconv3d_plan_options), NULL, NULL, TCONV3D_FORWARD, 0.0 }
 
 /* Validates desc, chooses an algorithm and compiles every kernel for it: nothing is left to compile at the first call. Blocks
  * while it builds (seconds at worst, milliseconds from the cache, under one when this context has the program already), and
@@ -97,8 +99,8 @@ TCONV3D_API void tconv3d_plan_destroy(tconv3d_plan *plan);
 
 typedef struct tconv3d_plan_info {
   const char *algorithm;   /* static storage */
-  int64_t output_shape[5]; /* (batch, out_channels, D', H', W') */
-  uint64_t x_bytes, w_bytes, y_bytes;
+  int64_t output_shape[5]; /* of what the plan writes, as tconv3d_target_shape has it */
+  uint64_t x_bytes, w_bytes, y_bytes; /* of the descriptor's tensors; of their gradients too */
   uint64_t workspace_bytes;     /* device memory that each call in flight needs beside x, y and the weights */
   uint64_t packed_weight_bytes; /* device memory of one tconv3d_weights */
   int deterministic;            /* 1: the same input gives the same bits at every call */
@@ -152,10 +154,21 @@ TCONV3D_API tconv3d_status tconv3d_enqueue(const tconv3d_plan *plan, const tconv
                                            tconv3d_buffer x, tconv3d_buffer y, const tconv3d_buffer *workspace,
                                            cl_uint num_events, const cl_event *wait_list, cl_event *event);
 
+/* Enqueues a gradient with respect to the weight or the bias, by a plan for TCONV3D_GRAD_WEIGHT or TCONV3D_GRAD_BIAS, with the
+ * same rules. x is not looked at for the bias. (The gradient with respect to the input needs the weights as a forward call does:
+ * make a plan for TCONV3D_GRAD_INPUT, weights for it with bias NULL, and hand gy and gx to tconv3d_enqueue as x and y.) */
+TCONV3D_API tconv3d_status tconv3d_enqueue_gradient(const tconv3d_plan *plan, cl_command_queue queue, tconv3d_buffer x,
+                                                    tconv3d_buffer gy, tconv3d_buffer gradient,
+                                                    const tconv3d_buffer *workspace, cl_uint num_events,
+                                                    const cl_event *wait_list, cl_event *event);
+
 /* y = layer(x) with dense host arrays, blocking; runs one at a time on each device of a context. CPU devices work in the arrays
  * themselves where they are aligned to the device's base address alignment (clGetDeviceInfo CL_DEVICE_MEM_BASE_ADDR_ALIGN, in
  * bits; 128 bytes on PoCL); otherwise they are copied. */
 TCONV3D_API tconv3d_status tconv3d_run(const tconv3d_plan *plan, const tconv3d_weights *weights, const void *x, void *y);
+
+/* tconv3d_enqueue_gradient in the same way; x may be NULL for the bias. */
+TCONV3D_API tconv3d_status tconv3d_run_gradient(const tconv3d_plan *plan, const void *x, const void *gy, void *gradient);
 
 /* ---- the device's limits, measured ---- */
 
@@ -182,9 +195,10 @@ typedef struct tconv3d_tune_options {
   size_t max_candidates;     /* at least 1: the prediction's own choice */
   tconv3d_progress progress; /* may be NULL */
   void *user;                /* for progress */
+  tconv3d_operation operation;
 } tconv3d_tune_options;
 #define TCONV3D_TUNE_OPTIONS_INIT \
-  { sizeof(tconv3d_tune_options), NULL, 0.1, 12, NULL, NULL }
+  { sizeof(tconv3d_tune_options), NULL, 0.1, 12, NULL, NULL, TCONV3D_FORWARD }
 
 typedef struct tconv3d_tune_result {
   const char *algorithm;    /* the winner's; static storage */

@@ -12,15 +12,23 @@
 #include "base/text.h"
 #include "geometry/geometry.h"
 
-/* What is asked: a layer on a device, with its phase tables. */
+/* What kinds of work there are: outputs from one tensor and weights, or a gradient from two tensors. */
+typedef enum t3_work { T3_LAYER, T3_WEIGHT_GRADIENT, T3_BIAS_GRADIENT } t3_work;
+static inline t3_work t3_work_of(tconv3d_operation operation) {
+  return operation == TCONV3D_GRAD_WEIGHT ? T3_WEIGHT_GRADIENT : operation == TCONV3D_GRAD_BIAS ? T3_BIAS_GRADIENT : T3_LAYER;
+}
+
+/* What is asked: an operation of a layer on a device, with its phase tables. */
 typedef struct t3_problem {
-  t3_layer layer;
+  tconv3d_operation operation;
+  t3_layer layer; /* as the operation computes it: of a gradient with respect to x, the convolution of gy */
+  double beta;    /* added to the result: beta times what the target holds, unless 0 */
   t3_phases phases[3];
   tconv3d_device_info device;
 } t3_problem;
 
 /* A kernel argument: a tensor (passed as a cl_mem and the element it starts at, a ulong) or a number (a long). */
-typedef enum t3_arg_kind { T3_X, T3_Y, T3_WEIGHT, T3_BIAS, T3_PACKED, T3_WORKSPACE, T3_TENSORS, T3_NUMBER } t3_arg_kind;
+typedef enum t3_arg_kind { T3_X, T3_Y, T3_WEIGHT, T3_BIAS, T3_PACKED, T3_WORKSPACE, T3_GY, T3_TENSORS, T3_NUMBER } t3_arg_kind;
 typedef struct t3_arg {
   t3_arg_kind kind;
   int64_t number;
@@ -42,7 +50,7 @@ typedef struct t3_launch {
 typedef struct t3_recipe {
   t3_text defines; /* "NAME=value\n" lines, in a fixed order: part of the program's identity */
   int64_t packed_bytes, workspace_bytes;
-  t3_launch pack; /* from WEIGHT and BIAS to PACKED */
+  t3_launch pack; /* from WEIGHT and BIAS to PACKED; without a kernel where there are no weights */
   t3_launch run[T3_MAX_LAUNCHES];
   int num_run;
   bool deterministic;
@@ -65,6 +73,7 @@ typedef struct t3_algorithm {
   /* Predicted seconds of one call. Like recipe it is asked only for one of the variants listed for the problem. */
   double (*cost)(const t3_problem *problem, const t3_variant *variant);
   tconv3d_status (*recipe)(const t3_problem *problem, const t3_variant *variant, t3_recipe *recipe);
+  t3_work serves;
 } t3_algorithm;
 
 /* An algorithm and how it would serve a problem. */
@@ -78,6 +87,9 @@ typedef struct t3_candidate {
 const t3_algorithm *t3_algorithm_at(size_t index);
 const t3_algorithm *t3_algorithm_named(const char *name);
 
+/* Whether the algorithm is for this kind of work and applicable; else false with the reason. */
+bool t3_applicable(const t3_problem *problem, const t3_algorithm *algorithm, char *why, size_t capacity);
+
 /* Adds a launch's arguments: T3_ARGS(launch, {T3_X}, {T3_NUMBER, 5}). */
 #define T3_ARGS(launch, ...) t3_set_args(launch, (t3_arg[]){__VA_ARGS__}, sizeof((t3_arg[]){__VA_ARGS__}) / sizeof(t3_arg))
 void t3_set_args(t3_launch *launch, const t3_arg *args, size_t count);
@@ -85,6 +97,8 @@ void t3_set_args(t3_launch *launch, const t3_arg *args, size_t count);
 /* The defines that every algorithm's program has: groups, channels and the six parameters of each axis. */
 void t3_define_layer(t3_text *defines, const t3_layer *layer);
 void t3_define(t3_text *defines, const char *name, int64_t value);
+/* BETA, a float, unless it is 0. */
+void t3_define_beta(t3_text *defines, double beta);
 /* NAME_D, NAME_H, NAME_W. */
 void t3_define_axes(t3_text *defines, const char *name, const int64_t value[3]);
 

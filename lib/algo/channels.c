@@ -110,6 +110,7 @@ static void define_all(const t3_problem *problem, const struct block *block, t3_
   for (int a = 0; a < 3; ++a) most_taps *= t3_ceil_div(layer->axis[a].kernel, problem->phases[a].tap_step);
   int64_t row = most_taps * block->width * block->vectors * (int64_t)sizeof(float);
   t3_define_layer(defines, layer);
+  t3_define_beta(defines, problem->beta);
   t3_define(defines, "VECTOR", block->width);
   t3_define(defines, "VECTORS", block->vectors);
   t3_define(defines, "TILE", block->tile);
@@ -144,4 +145,4 @@ static tconv3d_status recipe(const t3_problem *problem, const t3_variant *varian
   return TCONV3D_OK;
 }
 
-const t3_algorithm t3_algo_channels = {"channels", "channels", applicable, variants, cost, recipe};
+const t3_algorithm t3_algo_channels = {"channels", "channels", applicable, variants, cost, recipe, T3_LAYER};

@@ -34,6 +34,7 @@ static tconv3d_status recipe(const t3_problem *problem, const t3_variant *varian
   const t3_layer *layer = &problem->layer;
   const t3_axis *d = &layer->axis[T3_D], *h = &layer->axis[T3_H], *w = &layer->axis[T3_W];
   t3_define_layer(&recipe->defines, layer);
+  t3_define_beta(&recipe->defines, problem->beta);
   recipe->deterministic = true;
   size_t local = local_size(&problem->device);
   int64_t packed = layer->w_count + layer->out_channels;
@@ -47,4 +48,4 @@ static tconv3d_status recipe(const t3_problem *problem, const t3_variant *varian
   return TCONV3D_OK;
 }
 
-const t3_algorithm t3_algo_direct = {"direct", "direct", applicable, variants, cost, recipe};
+const t3_algorithm t3_algo_direct = {"direct", "direct", applicable, variants, cost, recipe, T3_LAYER};

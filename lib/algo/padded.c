@@ -20,7 +20,7 @@ bool t3_too_much(char *why, size_t capacity, const char *what, int64_t value, in
 }
 
 double t3_inside(const t3_problem *problem, int axis) {
-  double part = (double)problem->layer.axis[axis].in / (double)t3_positions(problem, axis);
+  double part = (double)problem->layer.axis[axis].in / (double)(t3_positions(problem, axis) * t3_step(problem, axis));
   return part < 1 ? part : 1;
 }
 
@@ -36,22 +36,43 @@ int64_t t3_taps_of(const t3_problem *problem, int axis) {
   return sum;
 }
 
+int64_t t3_step(const t3_problem *problem, int axis) {
+  return t3_input_step(&problem->layer.axis[axis]);
+}
+
+/* Inputs that so many values of t reach. */
+static int64_t reach(const t3_problem *problem, int axis, int64_t positions) {
+  return (positions - 1) * t3_step(problem, axis) + 1 + t3_span(problem, axis);
+}
+
 t3_padded t3_padded_of(const t3_problem *problem, int64_t rows, int64_t pitch, int64_t slack) {
-  t3_padded padded = {.size = {t3_positions(problem, T3_D) + t3_span(problem, T3_D),
-                               t3_round_up(t3_positions(problem, T3_H), rows) + t3_span(problem, T3_H),
-                               pitch ? pitch : t3_positions(problem, T3_W) + t3_span(problem, T3_W)},
+  const t3_axis *axis = problem->layer.axis;
+  int64_t t_w = t3_positions(problem, T3_W), step = t3_step(problem, T3_W);
+  t3_padded padded = {.size = {reach(problem, T3_D, t3_positions(problem, T3_D)),
+                               reach(problem, T3_H, t3_round_up(t3_positions(problem, T3_H), rows)),
+                               pitch ? pitch : reach(problem, T3_W, t_w)},
                       .slack = slack,
                       .copy = slack > 0};
-  /* Without any offset and without rounding up, the copy would be x itself. */
+  /* Where a step is taken along a row, all that lies between is loaded too: a row's last vectors so reach further than its
+   * taps. */
+  int64_t loaded = (t_w + t3_span(problem, T3_W) / step) * step;
+  /* Without any offset and where nothing outside x is reached, the copy would be x itself. */
+  bool equal = pitch != 0;
   for (int a = 0; a < 3; ++a)
-    if (padded.size[a] != problem->layer.axis[a].in || problem->phases[a].min_offset) padded.copy = true;
+    if (problem->phases[a].min_offset || (equal ? padded.size[a] != axis[a].in : padded.size[a] > axis[a].in))
+      padded.copy = true;
+  if (loaded > axis[T3_W].in) padded.copy = true;
+  if (padded.copy) padded.slack += t3_max(loaded - reach(problem, T3_W, t_w), 0);
+  for (int a = 0; a < 3 && !padded.copy; ++a) padded.size[a] = axis[a].in;
   return padded;
 }
 
 void t3_read_in_place(const t3_problem *problem, int64_t step, t3_padded *padded) {
   const t3_phases *w = &problem->phases[T3_W];
   const t3_axis *axis = problem->layer.axis;
-  int64_t margin = t3_max(-w->min_offset, 0), end = t3_max(t3_positions(problem, T3_W), step) + t3_max(w->max_offset, 0);
+  int64_t apart = t3_step(problem, T3_W); /* loads begin and end at multiples of it */
+  int64_t margin = t3_round_up(t3_max(-w->min_offset, 0), apart);
+  int64_t end = (t3_max(t3_positions(problem, T3_W), step) + t3_max(w->max_offset, 0) / apart) * apart;
   if (!padded->copy || margin > axis[T3_W].in || end > 2 * axis[T3_W].in) return;
   *padded = (t3_padded){.size = {axis[T3_D].in, axis[T3_H].in, axis[T3_W].in},
                         .margin = margin,
@@ -157,22 +178,24 @@ double t3_in_place_cycles(const t3_padded *padded, double rows, double masks) {
 double t3_store_cycles(const t3_problem *problem, int64_t vectors, int64_t width) {
   int64_t t_w = t3_positions(problem, T3_W);
   double whole = (double)(t_w / width * width) / (double)t3_round_up(t_w, width);
-  if (problem->layer.axis[T3_W].stride > 4) whole = 0;
+  if (t3_output_step(&problem->layer.axis[T3_W]) > 4) whole = 0;
   return (double)vectors * (4 + (1 - whole) * 1.5 * (double)width) + 30;
 }
 
 void t3_define_stream(t3_text *defines, const t3_problem *problem, bool whole_rows, int64_t width) {
   const t3_axis *w = &problem->layer.axis[T3_W];
   uint64_t y_bytes = (uint64_t)problem->layer.y_count * sizeof(float);
-  bool whole_lines = whole_rows && w->out % CACHE_LINE == 0 && width * w->stride % CACHE_LINE == 0;
-  t3_define(defines, "STREAM", whole_lines && problem->device.cache_bytes && y_bytes > problem->device.cache_bytes / 4);
+  bool whole_lines = whole_rows && w->out % CACHE_LINE == 0 && width * t3_output_step(w) % CACHE_LINE == 0;
+  t3_define(defines, "STREAM", whole_lines && problem->beta == 0 && problem->device.cache_bytes && y_bytes > problem->device.cache_bytes / 4);
 }
 
 void t3_define_edges(t3_text *defines, const t3_problem *problem, const t3_padded *padded) {
   t3_define(defines, "EDGES", padded->edge_width > 0);
   if (!padded->edge_width) return;
+  const t3_axis *w = &problem->layer.axis[T3_W];
+  int64_t last = (t3_positions(problem, T3_W) - 1) * t3_step(problem, T3_W);
   t3_define(defines, "MARGIN", padded->margin);
-  t3_define(defines, "WHOLE_ROWS", t3_positions(problem, T3_W) <= problem->layer.axis[T3_W].in);
+  t3_define(defines, "FREE_OFFSET", t3_max(t3_min(w->in - 1 - last, problem->phases[T3_W].max_offset), -1));
 }
 
 void t3_define_min_offsets(t3_text *defines, const t3_problem *problem) {

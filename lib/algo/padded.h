@@ -15,6 +15,8 @@ typedef struct t3_padded {
 /* Values of t of an axis' residue 0, and how far apart its input offsets lie. */
 int64_t t3_positions(const t3_problem *problem, int axis);
 int64_t t3_span(const t3_problem *problem, int axis);
+/* Inputs between those of t and of t + 1. */
+int64_t t3_step(const t3_problem *problem, int axis);
 
 /* The part of an axis' taps that meets x inside, about. */
 double t3_inside(const t3_problem *problem, int axis);

@@ -2,6 +2,7 @@
  * any CPU wherever an output row fills a vector; register block and vector width are chosen here by counting. */
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "algo/algo.h"
 #include "algo/padded.h"
@@ -24,21 +25,30 @@ enum {
   MAX_UNROLLED = 512 /* multiply-adds in the innermost body */
 };
 
-/* Different input offsets among the taps of W: vectors of x that one row of taps loads. */
+/* Different input offsets among the taps of W; those that are loaded together where a step is taken along a row count once. */
 static int64_t offsets_w(const t3_problem *problem) {
-  return t3_min(t3_span(problem, T3_W) / problem->phases[T3_W].offset_step + 1, problem->layer.axis[T3_W].kernel);
+  int64_t step = llabs(problem->phases[T3_W].offset_step), apart = t3_step(problem, T3_W);
+  return t3_min(t3_span(problem, T3_W) / t3_max(step, apart) + 1, problem->layer.axis[T3_W].kernel);
 }
 
-/* Values between the starts of two rows of x. Where vectors run over the ends of rows, the zeros after a row are also those
+/* Vectors that one row of taps loads and shuffles, for one vector of outputs. */
+static int64_t loads_w(const t3_problem *problem, const struct block *block) {
+  static const int64_t shuffles[] = {0, 0, 1, 2, 3};
+  int64_t step = t3_step(problem, T3_W), taps = problem->layer.axis[T3_W].kernel;
+  if (step > 4) return taps * block->width;
+  return offsets_w(problem) * step * (block->width == 16 ? 2 : 1) + shuffles[step] * taps;
+}
+
+/* Values between the starts of two rows of x where vectors run over the ends of rows: the zeros after a row are also those
  * before the next one: the greatest position that an output reads must lie before the next row's first value of x, unless rows
  * with all their own zeros are shorter still (x much longer than y). */
-static int64_t pitch_of(const t3_problem *problem, const struct block *block) {
+static int64_t flat_pitch(const t3_problem *problem) {
   const t3_axis *w = &problem->layer.axis[T3_W];
   int64_t t_w = t3_positions(problem, T3_W), pitch = t3_max(t_w, w->in - problem->phases[T3_W].min_offset);
-  if (!block->flat) return t_w + t3_span(problem, T3_W);
   for (int64_t r = 0; r < problem->phases[T3_W].residues; ++r) {
     t3_phase phase = t3_phase_at(w, r);
-    if (phase.taps) pitch = t3_max(pitch, phase.positions + phase.first_offset);
+    int64_t highest = w->convolves ? problem->phases[T3_W].max_offset : phase.first_offset;
+    if (phase.taps) pitch = t3_max(pitch, phase.positions + highest);
   }
   return t3_min(pitch, t_w + t3_span(problem, T3_W));
 }
@@ -46,7 +56,7 @@ static int64_t pitch_of(const t3_problem *problem, const struct block *block) {
 /* Values of t in a line. */
 static int64_t line_length(const t3_problem *problem, const struct block *block) {
   int64_t t_w = t3_positions(problem, T3_W);
-  return block->flat ? (t3_positions(problem, T3_H) - 1) * pitch_of(problem, block) + t_w : t_w;
+  return block->flat ? (t3_positions(problem, T3_H) - 1) * flat_pitch(problem) + t_w : t_w;
 }
 
 /* Different values of t of one plane that a line-by-line walk computes, and how many of them are outputs. */
@@ -74,7 +84,7 @@ static double body_cycles(const t3_problem *problem, const struct block *block, 
   const t3_axis *w = &problem->layer.axis[T3_W];
   int64_t vectors = block->h * block->v;
   double products = (double)(block->m * vectors * w->kernel);
-  double loads = (double)(offsets_w(problem) * vectors * (block->width == 16 ? 2 : 1) + w->kernel * block->m);
+  double loads = (double)(loads_w(problem, block) * vectors + w->kernel * block->m);
   double cycles = t3_body_cycles(problem, block->width, products, loads,
                                  (double)t3_ceil_div(w->kernel, t3_max(t3_used_residues(problem, T3_W), 1)));
   if (!in_registers(problem, block)) cycles *= 2; /* spilled at every step */
@@ -82,9 +92,9 @@ static double body_cycles(const t3_problem *problem, const struct block *block, 
 }
 
 static t3_padded pad_sizes(const t3_problem *problem, const struct block *block) {
-  int64_t step = block->width * block->v, pitch = pitch_of(problem, block);
-  int64_t slack = line_length(problem, block) < step ? step : 0;
-  slack += t3_max(t3_positions(problem, T3_W) + t3_span(problem, T3_W) - pitch, 0);
+  int64_t step = block->width * block->v, pitch = block->flat ? flat_pitch(problem) : 0;
+  int64_t slack = line_length(problem, block) < step ? step * t3_step(problem, T3_W) : 0;
+  if (block->flat) slack += t3_max(t3_positions(problem, T3_W) + t3_span(problem, T3_W) - pitch, 0);
   t3_padded padded = t3_padded_of(problem, block->h, pitch, slack);
   if (block->in_place) t3_read_in_place(problem, step, &padded);
   return padded;
@@ -104,10 +114,12 @@ static size_t variants(const t3_problem *problem, t3_variant *list) {
   static const int64_t shapes[][3] = {{0, 1, 1}, {0, 1, 2}, {0, 1, 3}, {0, 1, 4}, {0, 2, 1}, {0, 2, 2}, {0, 3, 1}, {0, 4, 1},
                                       {0, 4, 2}, {1, 1, 1}, {1, 1, 2}, {1, 1, 3}, {1, 1, 4}, {1, 1, 8}}; /* flat, h, v */
   int64_t native = t3_max(t3_min(problem->device.vector_width, 16), 4);
+  bool steps = t3_step(problem, T3_H) > 1 || t3_step(problem, T3_W) > 1; /* then a plane is no line */
   size_t count = 0;
   for (int64_t width = native; width >= 4; width /= 2)
     for (size_t m = 0; m < sizeof ms / sizeof *ms; ++m)
       for (size_t i = 0; i < sizeof shapes / sizeof *shapes; ++i) {
+        if (steps && shapes[i][0]) continue;
         struct block block = {width, ms[m], shapes[i][1], shapes[i][2], shapes[i][0], 0};
         bool least = block.m == 1 && block.h * block.v == 1;
         if (!least &&
@@ -132,7 +144,7 @@ static int64_t packed_count(const t3_problem *problem, const struct block *block
 
 static bool applicable(const t3_problem *problem, char *why, size_t capacity) {
   const t3_axis *axis = problem->layer.axis;
-  if (axis[T3_W].stride > MAX_STRIDE_W) return t3_too_much(why, capacity, "stride of axis W", axis[T3_W].stride, MAX_STRIDE_W);
+  if (t3_output_step(&axis[T3_W]) > MAX_STRIDE_W) return t3_too_much(why, capacity, "stride of axis W", axis[T3_W].stride, MAX_STRIDE_W);
   if (axis[T3_W].kernel > MAX_KERNEL_W)
     return t3_too_much(why, capacity, "kernel_size of axis W", axis[T3_W].kernel, MAX_KERNEL_W);
   int64_t taps_dh = axis[T3_D].kernel * axis[T3_H].kernel;
@@ -153,7 +165,7 @@ static double cost(const t3_problem *problem, const t3_variant *variant) {
   double blocks = planes * lanes / (double)(block.width * block.h * block.v) * (double)t3_ceil_div(layer->group_out, block.m);
   double taps = (double)(layer->axis[T3_D].kernel * layer->axis[T3_H].kernel) * t3_inside(problem, T3_D);
   double residues = (double)(problem->phases[T3_D].residues * problem->phases[T3_H].residues);
-  double stores = t3_store_cycles(problem, block.m * block.h * block.v * layer->axis[T3_W].stride, block.width);
+  double stores = t3_store_cycles(problem, block.m * block.h * block.v * t3_output_step(&layer->axis[T3_W]), block.width);
   double cycles = blocks * (taps * (double)layer->group_in * body_cycles(problem, &block, &padded) + residues * stores);
   double seconds = t3_cycles_to_seconds(&problem->device, cycles) + t3_stream_seconds(&problem->device, layer->y_count);
   return seconds + t3_pad_seconds(problem, &padded) + 40e-6;
@@ -161,6 +173,7 @@ static double cost(const t3_problem *problem, const t3_variant *variant) {
 
 static void define_all(const t3_problem *problem, const struct block *block, const t3_padded *padded, t3_text *defines) {
   t3_define_layer(defines, &problem->layer);
+  t3_define_beta(defines, problem->beta);
   t3_define(defines, "VECTOR", block->width);
   t3_define(defines, "BLOCK_M", block->m);
   t3_define(defines, "BLOCK_H", block->h);
@@ -208,9 +221,9 @@ static tconv3d_status recipe(const t3_problem *problem, const t3_variant *varian
   add_launches(problem, &block, &padded, recipe);
   snprintf(recipe->detail, sizeof recipe->detail,
            "%" PRId64 " channels x %" PRId64 " rows x %" PRId64 " vectors of %" PRId64 " x %" PRId64 " residues along %s, %s",
-           block.m, block.h, block.v, block.width, problem->layer.axis[T3_W].stride, block.flat ? "planes" : "rows",
+           block.m, block.h, block.v, block.width, t3_output_step(&problem->layer.axis[T3_W]), block.flat ? "planes" : "rows",
            t3_reading(&padded));
   return TCONV3D_OK;
 }
 
-const t3_algorithm t3_algo_phase = {"phase", "phase", applicable, variants, cost, recipe};
+const t3_algorithm t3_algo_phase = {"phase", "phase", applicable, variants, cost, recipe, T3_LAYER};

@@ -24,6 +24,10 @@ enum {
 
 static bool applicable(const t3_problem *problem, char *why, size_t capacity) {
   const t3_axis *axis = problem->layer.axis, *h = &axis[T3_H], *w = &axis[T3_W];
+  if (!problem->layer.transposed) {
+    snprintf(why, capacity, "it has no convolutions");
+    return false;
+  }
   if (h->stride > MAX_STRIDES || w->stride > MAX_STRIDES || h->stride * w->stride > MAX_STRIDES)
     return t3_too_much(why, capacity, "the greatest stride of axes H and W", t3_max(h->stride, w->stride), 4);
   if (h->kernel > MAX_TAPS_HW || w->kernel > MAX_TAPS_HW || h->kernel * w->kernel > MAX_TAPS_HW)
@@ -116,6 +120,7 @@ static double cost(const t3_problem *problem, const t3_variant *variant) {
 
 static void define_all(const t3_problem *problem, const struct block *block, const t3_padded *padded, t3_text *defines) {
   t3_define_layer(defines, &problem->layer);
+  t3_define_beta(defines, problem->beta);
   t3_define(defines, "VECTOR", block->width);
   t3_define(defines, "BLOCK_M", block->m);
   t3_define(defines, "BLOCK_H", block->h);
@@ -156,4 +161,4 @@ static tconv3d_status recipe(const t3_problem *problem, const t3_variant *varian
   return TCONV3D_OK;
 }
 
-const t3_algorithm t3_algo_rows = {"rows", "rows", applicable, variants, cost, recipe};
+const t3_algorithm t3_algo_rows = {"rows", "rows", applicable, variants, cost, recipe, T3_LAYER};

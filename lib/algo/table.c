@@ -1,5 +1,6 @@
 /* The table of algorithms, and what their files share. */
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "algo/algo.h"
@@ -24,6 +25,13 @@ const t3_algorithm *t3_algorithm_named(const char *name) {
   return NULL;
 }
 
+bool t3_applicable(const t3_problem *problem, const t3_algorithm *algorithm, char *why, size_t capacity) {
+  static const char *const works[] = {"layers", "gradients of weights", "gradients of a bias"};
+  if (algorithm->serves == t3_work_of(problem->operation)) return algorithm->applicable(problem, why, capacity);
+  snprintf(why, capacity, "it computes %s", works[algorithm->serves]);
+  return false;
+}
+
 const char *tconv3d_algorithm_name(size_t index) {
   const t3_algorithm *algorithm = t3_algorithm_at(index);
   return algorithm ? algorithm->name : NULL;
@@ -46,13 +54,19 @@ void t3_define_axes(t3_text *defines, const char *name, const int64_t value[3]) 
 
 void t3_define_layer(t3_text *defines, const t3_layer *layer) {
   const t3_axis *d = &layer->axis[T3_D], *h = &layer->axis[T3_H], *w = &layer->axis[T3_W];
+  t3_define(defines, "TRANSPOSED", layer->transposed);
   t3_define(defines, "GROUPS", layer->groups);
   t3_define(defines, "GROUP_IN", layer->group_in);
   t3_define(defines, "GROUP_OUT", layer->group_out);
   t3_define_axes(defines, "KERNEL", (int64_t[]){d->kernel, h->kernel, w->kernel});
-  t3_define_axes(defines, "STRIDE", (int64_t[]){d->stride, h->stride, w->stride});
+  t3_define_axes(defines, "STRIDE", (int64_t[]){t3_output_step(d), t3_output_step(h), t3_output_step(w)});
+  t3_define_axes(defines, "INPUT_STEP", (int64_t[]){t3_input_step(d), t3_input_step(h), t3_input_step(w)});
   t3_define_axes(defines, "PADDING", (int64_t[]){d->padding, h->padding, w->padding});
   t3_define_axes(defines, "DILATION", (int64_t[]){d->dilation, h->dilation, w->dilation});
+}
+
+void t3_define_beta(t3_text *defines, double beta) {
+  if (beta != 0) t3_text_append(defines, "BETA=%af\n", beta);
 }
 
 double t3_device_rate(const tconv3d_device_info *device) {

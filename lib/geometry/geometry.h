@@ -3,7 +3,11 @@
  * Along one axis, write an output position as o = stride*t + a with the residue a in [0, stride). Tap k reaches o exactly when
  * (a + padding - k*dilation) mod stride == 0, and then it meets the input at i = t + (a + padding - k*dilation)/stride. So each
  * residue is a dense stride-1 correlation over t. Its taps form an arithmetic progression: with g = gcd(stride, dilation),
- * every (stride/g)-th tap from the first one, each next tap one input offset of dilation/g lower. */
+ * every (stride/g)-th tap from the first one, each next tap one input offset of dilation/g lower.
+ *
+ * A convolution is the same the other way round: every output o = t is a residue of its own kind, all taps reach it, and tap k
+ * meets the input at i = stride*t - padding + k*dilation. So both are described by a step of the output, a step of the input
+ * (one of which is 1) and a progression of input offsets. The gradient with respect to x is a convolution of gy. */
 #ifndef T3_GEOMETRY_H
 #define T3_GEOMETRY_H
 
@@ -16,7 +20,16 @@ enum { T3_D, T3_H, T3_W };
 
 typedef struct t3_axis {
   int64_t in, out, kernel, stride, padding, output_padding, dilation;
+  bool convolves; /* false: transposed */
 } t3_axis;
+
+/* Outputs between two of the same residue; inputs that t + 1 lies further than t. */
+static inline int64_t t3_output_step(const t3_axis *axis) {
+  return axis->convolves ? 1 : axis->stride;
+}
+static inline int64_t t3_input_step(const t3_axis *axis) {
+  return axis->convolves ? axis->stride : 1;
+}
 
 /* A validated layer: no product of the sizes below overflows, nor do the byte counts. */
 typedef struct t3_layer {
@@ -26,22 +39,31 @@ typedef struct t3_layer {
   int64_t x_count, w_count, y_count; /* elements */
   int64_t taps;                      /* kD*kH*kW */
   bool has_bias;
+  bool transposed; /* w is (in_channels, group_out, ...), else (out_channels, group_in, ...) */
 } t3_layer;
 
 /* Validates by the rules in layer.h. Accepts every data type by name; t3_layer_check_types refuses those not computed yet. */
 tconv3d_status t3_layer_init(const tconv3d_desc *desc, t3_layer *layer);
 tconv3d_status t3_layer_check_types(const tconv3d_desc *desc);
 
+/* The layer as an operation computes it: the descriptor's own, but for a convolution that one, and for the gradient with respect
+ * to x the convolution that leads from gy to it, without a bias. */
+tconv3d_status t3_layer_of(const tconv3d_desc *desc, tconv3d_operation operation, t3_layer *layer);
+/* The shape of what the operation writes; layer: as it computes it. */
+void t3_target_shape(const t3_layer *layer, tconv3d_operation operation, int64_t shape[5]);
+/* A transposed layer's convolution from gy to gx, and back. */
+t3_layer t3_layer_adjoint(const t3_layer *layer);
+
 /* Useful floating-point operations: 2 a tap and input element, as if no position were cropped. */
 double t3_layer_flops(const t3_layer *layer);
 
 /* What holds for all residues of an axis. Tap k's input offset is -floor((k*dilation - padding)/stride), which falls as k
- * grows: so the extremes over all taps are those of the first and the last one. */
+ * grows: so the extremes over all taps are those of the first and the last one. A convolution's rises. */
 typedef struct t3_phases {
-  int64_t residues;               /* min(stride, out): those that have an output */
-  int64_t positions;              /* values of t of residue 0, which has the most: ceil(out/stride) */
-  int64_t tap_step;               /* stride/g */
-  int64_t offset_step;            /* dilation/g */
+  int64_t residues;               /* min(output step, out): those that have an output */
+  int64_t positions;              /* values of t of residue 0, which has the most: ceil(out/output step) */
+  int64_t tap_step;               /* stride/g; 1 in a convolution */
+  int64_t offset_step;            /* dilation/g; -dilation in a convolution */
   int64_t min_offset, max_offset; /* of input offsets i - t */
 } t3_phases;
 

@@ -104,11 +104,13 @@ static tconv3d_status count(const char *name, const int64_t factors[5], int64_t 
 }
 
 static tconv3d_status count_elements(t3_layer *layer) {
+  int64_t first = layer->transposed ? layer->in_channels : layer->out_channels;
+  int64_t second = layer->transposed ? layer->group_out : layer->group_in;
   const t3_axis *d = &layer->axis[T3_D], *h = &layer->axis[T3_H], *w = &layer->axis[T3_W];
   /* With batch 0 the other sizes must make sense all the same. */
   int64_t batch = t3_max(layer->batch, 1);
   T3_TRY(count("x", (int64_t[]){batch, layer->in_channels, d->in, h->in, w->in}, &layer->x_count));
-  T3_TRY(count("w", (int64_t[]){layer->in_channels, layer->group_out, d->kernel, h->kernel, w->kernel}, &layer->w_count));
+  T3_TRY(count("w", (int64_t[]){first, second, d->kernel, h->kernel, w->kernel}, &layer->w_count));
   T3_TRY(count("y", (int64_t[]){batch, layer->out_channels, d->out, h->out, w->out}, &layer->y_count));
   if (!layer->batch) layer->x_count = layer->y_count = 0;
   layer->taps = d->kernel * h->kernel * w->kernel;
@@ -133,22 +135,83 @@ static tconv3d_status fill_axis(const tconv3d_desc *desc, int a, t3_axis *axis) 
                  axis->dilation);
 }
 
-tconv3d_status t3_layer_init(const tconv3d_desc *desc, t3_layer *layer) {
-  T3_TRY(check_struct(desc));
-  T3_TRY(check_channels(desc));
-  *layer = (t3_layer){.batch = desc->batch,
+static t3_layer layer_channels(const tconv3d_desc *desc) {
+  return (t3_layer){.batch = desc->batch,
                       .in_channels = desc->in_channels,
                       .out_channels = desc->out_channels,
                       .groups = desc->groups,
                       .group_in = desc->in_channels / desc->groups,
                       .group_out = desc->out_channels / desc->groups,
-                      .has_bias = desc->has_bias};
+                      .has_bias = desc->has_bias,
+                      .transposed = true};
+}
+
+tconv3d_status t3_layer_init(const tconv3d_desc *desc, t3_layer *layer) {
+  T3_TRY(check_struct(desc));
+  T3_TRY(check_channels(desc));
+  *layer = layer_channels(desc);
   for (int a = 0; a < 3; ++a) T3_TRY(fill_axis(desc, a, &layer->axis[a]));
   return count_elements(layer);
 }
 
+/* Sizes of one axis of nn.Conv3d; in and reach as of a transposed layer, whose checks hold here too. */
+static tconv3d_status convolved_size(const tconv3d_desc *desc, int a, t3_axis *axis) {
+  T3_TRY(check_axis(desc, a));
+  if (desc->output_padding[a])
+    return t3_fail(TCONV3D_INVALID_PARAMETER, "output_padding of axis %c is %" PRId64 "; a convolution has none", axis_name[a],
+                   desc->output_padding[a]);
+  T3_TRY(output_size(desc, a, 0, &axis->out)); /* for its checks: every magnitude here is less */
+  *axis = (t3_axis){.in = desc->input_size[a],
+                    .kernel = desc->kernel_size[a],
+                    .stride = desc->stride[a],
+                    .padding = desc->padding[a],
+                    .dilation = desc->dilation[a],
+                    .convolves = true};
+  int64_t room = axis->in + 2 * axis->padding - axis->dilation * (axis->kernel - 1) - 1;
+  axis->out = room < 0 ? 0 : room / axis->stride + 1;
+  if (room >= 0) return TCONV3D_OK;
+  return t3_fail(TCONV3D_INVALID_PARAMETER,
+                 "output size of axis %c is %" PRId64 " (input size %" PRId64 ", kernel_size %" PRId64 ", padding %" PRId64
+                 ", dilation %" PRId64 "); it must be at least 1",
+                 axis_name[a], axis->out, axis->in, axis->kernel, axis->padding, axis->dilation);
+}
+
+static tconv3d_status convolution_init(const tconv3d_desc *desc, t3_layer *layer) {
+  T3_TRY(check_struct(desc));
+  T3_TRY(check_channels(desc));
+  *layer = layer_channels(desc);
+  layer->transposed = false;
+  for (int a = 0; a < 3; ++a) T3_TRY(convolved_size(desc, a, &layer->axis[a]));
+  return count_elements(layer);
+}
+
+t3_layer t3_layer_adjoint(const t3_layer *layer) {
+  t3_layer adjoint = *layer;
+  adjoint.transposed = !layer->transposed;
+  adjoint.has_bias = false;
+  adjoint.in_channels = layer->out_channels, adjoint.out_channels = layer->in_channels;
+  adjoint.group_in = layer->group_out, adjoint.group_out = layer->group_in;
+  adjoint.x_count = layer->y_count, adjoint.y_count = layer->x_count;
+  for (int a = 0; a < 3; ++a) {
+    adjoint.axis[a].convolves = !layer->axis[a].convolves;
+    adjoint.axis[a].in = layer->axis[a].out, adjoint.axis[a].out = layer->axis[a].in;
+  }
+  return adjoint;
+}
+
+tconv3d_status t3_layer_of(const tconv3d_desc *desc, tconv3d_operation operation, t3_layer *layer) {
+  if (operation == TCONV3D_CONVOLUTION) return convolution_init(desc, layer);
+  if (!tconv3d_operation_name(operation))
+    return t3_fail(TCONV3D_INVALID_PARAMETER, "operation is %d, which is no tconv3d_operation", (int)operation);
+  T3_TRY(t3_layer_init(desc, layer));
+  if (operation == TCONV3D_GRAD_INPUT) *layer = t3_layer_adjoint(layer);
+  return TCONV3D_OK;
+}
+
+/* Of the transposed layer's x or the convolution's y: one product each per tap and pair of channels. */
 double t3_layer_flops(const t3_layer *layer) {
-  return 2.0 * (double)layer->x_count * (double)layer->group_out * (double)layer->taps;
+  double positions = (double)(layer->transposed ? layer->x_count : layer->y_count);
+  return 2.0 * positions * (double)(layer->transposed ? layer->group_out : layer->group_in) * (double)layer->taps;
 }
 
 tconv3d_status tconv3d_output_shape(const tconv3d_desc *desc, int64_t shape[5]) {

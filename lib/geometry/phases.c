@@ -34,7 +34,18 @@ static int64_t offset_of(const t3_axis *axis, int64_t k) {
   return -floor_div(k * axis->dilation - axis->padding, axis->stride);
 }
 
+/* Every tap reaches every output; offsets rise. */
+static t3_phases phases_of_convolution(const t3_axis *axis) {
+  return (t3_phases){.residues = 1,
+                     .positions = axis->out,
+                     .tap_step = 1,
+                     .offset_step = -axis->dilation,
+                     .min_offset = -axis->padding,
+                     .max_offset = (axis->kernel - 1) * axis->dilation - axis->padding};
+}
+
 t3_phases t3_phases_of(const t3_axis *axis) {
+  if (axis->convolves) return phases_of_convolution(axis);
   int64_t divisor = gcd(axis->stride, axis->dilation);
   return (t3_phases){.residues = t3_min(axis->stride, axis->out),
                      .positions = t3_ceil_div(axis->out, axis->stride),
@@ -45,6 +56,7 @@ t3_phases t3_phases_of(const t3_axis *axis) {
 }
 
 t3_phase t3_phase_at(const t3_axis *axis, int64_t residue) {
+  if (axis->convolves) return (t3_phase){.taps = axis->kernel, .first_offset = -axis->padding, .positions = axis->out};
   int64_t tap_step = axis->stride / gcd(axis->stride, axis->dilation);
   int64_t tap = first_tap(axis, residue, tap_step);
   t3_phase phase = {.positions = t3_ceil_div(axis->out - residue, axis->stride)};

@@ -14,6 +14,30 @@ tconv3d_status t3_check_buffer(const tconv3d_plan *plan, const char *name, const
 tconv3d_status t3_check_disjoint(const char *name_a, const tconv3d_buffer *a, uint64_t bytes_a, const char *name_b,
                                  const tconv3d_buffer *b, uint64_t bytes_b);
 
+/* The tensors of one call, as the caller gave them. */
+typedef struct t3_operand {
+  t3_arg_kind kind;
+  const char *name;
+  tconv3d_buffer buffer;
+  uint64_t bytes;
+  bool written;
+} t3_operand;
+enum { T3_MAX_OPERANDS = 5 };
+typedef struct t3_operands {
+  t3_operand list[T3_MAX_OPERANDS];
+  int count;
+} t3_operands;
+
+/* Of a plan that takes weights, and of one for a gradient with respect to them or the bias. Refuses NULL, weights of another plan,
+ * and a plan of the other kind. Where the batch is 0 nothing of x and gy is looked at. */
+tconv3d_status t3_layer_operands(const tconv3d_plan *plan, const tconv3d_weights *weights, tconv3d_buffer x, tconv3d_buffer y,
+                                 t3_operands *operands);
+tconv3d_status t3_gradient_operands(const tconv3d_plan *plan, tconv3d_buffer x, tconv3d_buffer gy, tconv3d_buffer gradient,
+                                    t3_operands *operands);
+
+/* Every tensor's buffer, and that what is written overlaps nothing; workspace may be NULL. */
+tconv3d_status t3_check_operands(const tconv3d_plan *plan, const t3_operands *operands, const tconv3d_buffer *workspace);
+
 /* Binds the tensor; its offset in elements. */
 void t3_bind(t3_binding *binding, t3_arg_kind kind, const tconv3d_buffer *buffer);
 

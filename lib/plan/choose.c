@@ -23,7 +23,7 @@ static tconv3d_status check_name(const t3_problem *problem, const char *name) {
   const t3_algorithm *named = t3_algorithm_named(name);
   if (!named) return unknown_name(name);
   char why[160] = "";
-  if (named->applicable(problem, why, sizeof why)) return TCONV3D_OK;
+  if (t3_applicable(problem, named, why, sizeof why)) return TCONV3D_OK;
   return t3_fail(TCONV3D_UNSUPPORTED, "algorithm '%s' cannot serve this layer: %s", name, why);
 }
 
@@ -64,7 +64,7 @@ static bool choose(const t3_problem *problem, const char *name, t3_candidate *ch
   for (size_t i = 0; t3_algorithm_at(i); ++i) {
     const t3_algorithm *algorithm = t3_algorithm_at(i);
     char why[160] = "";
-    if (!algorithm->applicable(problem, why, sizeof why)) {
+    if (!t3_applicable(problem, algorithm, why, sizeof why)) {
       t3_text_append(explanation, "%s: not applicable: %s\n", algorithm->name, why);
       continue;
     }
@@ -93,7 +93,7 @@ static bool is_listed(const t3_problem *problem, const t3_algorithm *algorithm, 
 static bool tuned_candidate(const t3_problem *problem, const t3_tuning *tuning, t3_candidate *candidate) {
   char why[160];
   const t3_algorithm *algorithm = t3_algorithm_named(tuning->algorithm);
-  if (!algorithm || !algorithm->applicable(problem, why, sizeof why)) return false;
+  if (!algorithm || !t3_applicable(problem, algorithm, why, sizeof why)) return false;
   if (!is_listed(problem, algorithm, &tuning->variant)) return false;
   *candidate = (t3_candidate){algorithm, tuning->variant, algorithm->cost(problem, &tuning->variant)};
   return t3_candidate_fits(problem, candidate);

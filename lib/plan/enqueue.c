@@ -20,7 +20,7 @@ tconv3d_status t3_gather_waits(const tconv3d_weights *weights, cl_uint num_event
   *waits = (t3_waits){.list = malloc(((size_t)num_events + 1) * sizeof(cl_event)), .count = num_events};
   if (!waits->list) return t3_fail(TCONV3D_OUT_OF_HOST_MEMORY, "no memory for a wait list");
   if (num_events) memcpy(waits->list, wait_list, num_events * sizeof *wait_list);
-  waits->ready = t3_weights_ready(weights);
+  waits->ready = weights ? t3_weights_ready(weights) : NULL;
   if (waits->ready) waits->list[waits->count++] = waits->ready;
   return TCONV3D_OK;
 }
@@ -28,23 +28,6 @@ tconv3d_status t3_gather_waits(const tconv3d_weights *weights, cl_uint num_event
 void t3_release_waits(t3_waits *waits) {
   if (waits->ready) clReleaseEvent(waits->ready);
   free(waits->list);
-}
-
-static tconv3d_status check_call(const tconv3d_plan *plan, const tconv3d_weights *weights, cl_command_queue queue,
-                                 const tconv3d_buffer *x, const tconv3d_buffer *y, const tconv3d_buffer *workspace) {
-  const t3_layer *layer = &plan->problem.layer;
-  const uint64_t x_bytes = (uint64_t)layer->x_count * sizeof(float), y_bytes = (uint64_t)layer->y_count * sizeof(float);
-  const uint64_t workspace_bytes = (uint64_t)plan->recipe.workspace_bytes;
-  if (weights->plan != plan) return t3_fail(TCONV3D_INVALID_ARGUMENT, "weights were prepared for another plan");
-  T3_TRY(t3_check_queue(plan, queue));
-  if (!layer->batch) return TCONV3D_OK;
-  T3_TRY(t3_check_buffer(plan, "x", x, x_bytes, CL_MEM_WRITE_ONLY));
-  T3_TRY(t3_check_buffer(plan, "y", y, y_bytes, CL_MEM_READ_ONLY));
-  T3_TRY(t3_check_disjoint("x", x, x_bytes, "y", y, y_bytes));
-  if (!workspace || !workspace_bytes) return TCONV3D_OK;
-  T3_TRY(t3_check_buffer(plan, "workspace", workspace, workspace_bytes, CL_MEM_READ_ONLY | CL_MEM_WRITE_ONLY));
-  T3_TRY(t3_check_disjoint("x", x, x_bytes, "workspace", workspace, workspace_bytes));
-  return t3_check_disjoint("y", y, y_bytes, "workspace", workspace, workspace_bytes);
 }
 
 /* Enqueues every launch. *last is the event of the last one that was enqueued, NULL when none was or none is wanted. */
@@ -63,16 +46,13 @@ static tconv3d_status enqueue_steps(tconv3d_plan *plan, cl_command_queue queue, 
   return TCONV3D_OK;
 }
 
-static tconv3d_status run_steps(tconv3d_plan *plan, const tconv3d_weights *weights, cl_command_queue queue,
-                                const tconv3d_buffer *x, const tconv3d_buffer *y, const tconv3d_buffer *workspace,
-                                const t3_waits *waits, cl_event *event) {
+static tconv3d_status run_steps(tconv3d_plan *plan, const t3_operands *operands, cl_command_queue queue,
+                                const tconv3d_buffer *workspace, const t3_waits *waits, cl_event *event) {
   t3_binding binding = {0};
   bool pooled = !workspace && plan->recipe.workspace_bytes;
   cl_mem taken = NULL;
   if (pooled) T3_TRY(t3_pool_take(plan->context->pool, plan->context->cl, (size_t)plan->recipe.workspace_bytes, &taken));
-  t3_bind(&binding, T3_X, x);
-  t3_bind(&binding, T3_Y, y);
-  t3_bind(&binding, T3_PACKED, &(tconv3d_buffer){weights->packed, 0});
+  for (int i = 0; i < operands->count; ++i) t3_bind(&binding, operands->list[i].kind, &operands->list[i].buffer);
   t3_bind(&binding, T3_WORKSPACE, pooled || !workspace ? &(tconv3d_buffer){taken, 0} : workspace);
   cl_event last;
   tconv3d_status status = enqueue_steps(plan, queue, &binding, waits, pooled || event, &last);
@@ -90,16 +70,35 @@ static tconv3d_status enqueue_marker(cl_command_queue queue, const t3_waits *wai
   return error == CL_SUCCESS ? TCONV3D_OK : t3_cl_fail(error, "clEnqueueMarkerWithWaitList", "");
 }
 
-tconv3d_status tconv3d_enqueue(const tconv3d_plan *plan, const tconv3d_weights *weights, cl_command_queue queue,
-                               tconv3d_buffer x, tconv3d_buffer y, const tconv3d_buffer *workspace, cl_uint num_events,
-                               const cl_event *wait_list, cl_event *event) {
-  if (!plan || !weights) return t3_fail(TCONV3D_INVALID_ARGUMENT, "%s is NULL", plan ? "weights" : "plan");
-  T3_TRY(check_call(plan, weights, queue, &x, &y, workspace));
+/* weights: NULL where the operation takes none. */
+static tconv3d_status enqueue_call(const tconv3d_plan *plan, const tconv3d_weights *weights, const t3_operands *operands,
+                                   cl_command_queue queue, const tconv3d_buffer *workspace, cl_uint num_events,
+                                   const cl_event *wait_list, cl_event *event) {
+  tconv3d_plan *shared = (tconv3d_plan *)(uintptr_t)plan; /* only its spare kernels change, behind locks */
+  bool nothing = !t3_target_bytes(&plan->problem);
+  T3_TRY(t3_check_queue(plan, queue));
+  if (!nothing) T3_TRY(t3_check_operands(plan, operands, workspace));
   T3_TRY(t3_check_wait_list(num_events, wait_list));
   t3_waits waits;
   T3_TRY(t3_gather_waits(weights, num_events, wait_list, &waits));
-  tconv3d_status status = plan->problem.layer.batch ? run_steps(weights->plan, weights, queue, &x, &y, workspace, &waits, event)
-                                                    : enqueue_marker(queue, &waits, event);
+  tconv3d_status status =
+      nothing ? enqueue_marker(queue, &waits, event) : run_steps(shared, operands, queue, workspace, &waits, event);
   t3_release_waits(&waits);
   return status;
+}
+
+tconv3d_status tconv3d_enqueue(const tconv3d_plan *plan, const tconv3d_weights *weights, cl_command_queue queue,
+                               tconv3d_buffer x, tconv3d_buffer y, const tconv3d_buffer *workspace, cl_uint num_events,
+                               const cl_event *wait_list, cl_event *event) {
+  t3_operands operands;
+  T3_TRY(t3_layer_operands(plan, weights, x, y, &operands));
+  return enqueue_call(plan, weights, &operands, queue, workspace, num_events, wait_list, event);
+}
+
+tconv3d_status tconv3d_enqueue_gradient(const tconv3d_plan *plan, cl_command_queue queue, tconv3d_buffer x, tconv3d_buffer gy,
+                                        tconv3d_buffer gradient, const tconv3d_buffer *workspace, cl_uint num_events,
+                                        const cl_event *wait_list, cl_event *event) {
+  t3_operands operands;
+  T3_TRY(t3_gradient_operands(plan, x, gy, gradient, &operands));
+  return enqueue_call(plan, NULL, &operands, queue, workspace, num_events, wait_list, event);
 }

@@ -1,16 +1,21 @@
-/* The blocking call on host arrays. A CPU device works in the arrays themselves when they are aligned as it wants; else they
+/* The blocking calls on host arrays. A CPU device works in the arrays themselves when they are aligned as it wants; else they
  * are copied. */
 #include <stdlib.h>
 
 #include "base/status.h"
 #include "device/clerror.h"
-#include "plan/plan.h"
+#include "plan/buffers.h"
 
 /* Host memory as a buffer; in_place when the device uses it where it is. */
 struct shared {
+  const char *name;
+  void *data;
+  uint64_t bytes;
+  bool target, in_place;
   cl_mem mem;
-  bool in_place;
 };
+
+enum { MAX_SHARED = 3 };
 
 static bool usable_in_place(const t3_slot *slot, const void *data) {
   cl_uint bits = 0;
@@ -20,75 +25,118 @@ static bool usable_in_place(const t3_slot *slot, const void *data) {
   return (uintptr_t)data % (bits / 8) == 0;
 }
 
-static tconv3d_status share(const tconv3d_plan *plan, void *data, uint64_t bytes, bool input, struct shared *shared) {
-  shared->in_place = usable_in_place(plan->slot, data);
-  cl_mem_flags flags = input ? CL_MEM_READ_ONLY : CL_MEM_WRITE_ONLY;
+static tconv3d_status share(const tconv3d_plan *plan, struct shared *shared) {
+  bool read = !shared->target || plan->problem.beta != 0;
+  shared->in_place = usable_in_place(plan->slot, shared->data);
+  cl_mem_flags flags = !shared->target ? CL_MEM_READ_ONLY : read ? CL_MEM_READ_WRITE : CL_MEM_WRITE_ONLY;
   if (shared->in_place)
     flags |= CL_MEM_USE_HOST_PTR;
-  else if (input)
+  else if (read)
     flags |= CL_MEM_COPY_HOST_PTR;
   cl_int error;
-  shared->mem = clCreateBuffer(plan->context->cl, flags, (size_t)bytes, shared->in_place || input ? data : NULL, &error);
-  return error == CL_SUCCESS ? TCONV3D_OK : t3_cl_fail(error, "clCreateBuffer", input ? "for x" : "for y");
+  void *data = shared->in_place || read ? shared->data : NULL;
+  shared->mem = clCreateBuffer(plan->context->cl, flags, (size_t)shared->bytes, data, &error);
+  return error == CL_SUCCESS ? TCONV3D_OK : t3_cl_fail(error, "clCreateBuffer", shared->name);
 }
 
-/* Makes y's values visible in the host array. */
-static tconv3d_status fetch(cl_command_queue queue, const struct shared *y, void *data, uint64_t bytes, cl_event done) {
-  if (!y->in_place) {
-    cl_int error = clEnqueueReadBuffer(queue, y->mem, CL_TRUE, 0, (size_t)bytes, data, 1, &done, NULL);
-    return error == CL_SUCCESS ? TCONV3D_OK : t3_cl_fail(error, "clEnqueueReadBuffer", "of y");
+/* Makes the target's values visible in the host array. */
+static tconv3d_status fetch(cl_command_queue queue, const struct shared *target, cl_event done) {
+  size_t bytes = (size_t)target->bytes;
+  if (!target->in_place) {
+    cl_int error = clEnqueueReadBuffer(queue, target->mem, CL_TRUE, 0, bytes, target->data, 1, &done, NULL);
+    return error == CL_SUCCESS ? TCONV3D_OK : t3_cl_fail(error, "clEnqueueReadBuffer", target->name);
   }
   cl_int error;
-  void *mapped = clEnqueueMapBuffer(queue, y->mem, CL_TRUE, CL_MAP_READ, 0, (size_t)bytes, 1, &done, NULL, &error);
-  if (error != CL_SUCCESS) return t3_cl_fail(error, "clEnqueueMapBuffer", "of y");
+  void *mapped = clEnqueueMapBuffer(queue, target->mem, CL_TRUE, CL_MAP_READ, 0, bytes, 1, &done, NULL, &error);
+  if (error != CL_SUCCESS) return t3_cl_fail(error, "clEnqueueMapBuffer", target->name);
   cl_event unmapped;
-  error = clEnqueueUnmapMemObject(queue, y->mem, mapped, 0, NULL, &unmapped);
-  if (error != CL_SUCCESS) return t3_cl_fail(error, "clEnqueueUnmapMemObject", "of y");
+  error = clEnqueueUnmapMemObject(queue, target->mem, mapped, 0, NULL, &unmapped);
+  if (error != CL_SUCCESS) return t3_cl_fail(error, "clEnqueueUnmapMemObject", target->name);
   error = clWaitForEvents(1, &unmapped);
   clReleaseEvent(unmapped);
-  return error == CL_SUCCESS ? TCONV3D_OK : t3_cl_fail(error, "clWaitForEvents", "for y");
+  return error == CL_SUCCESS ? TCONV3D_OK : t3_cl_fail(error, "clWaitForEvents", target->name);
 }
 
-static tconv3d_status run_shared(const tconv3d_plan *plan, const tconv3d_weights *weights, const struct shared *x,
-                                 const struct shared *y, void *y_data, uint64_t y_bytes) {
+/* What run_shared enqueues: list holds the target first, then gy or x, then x. */
+typedef tconv3d_status enqueue_fn(const tconv3d_plan *plan, const tconv3d_weights *weights, const struct shared *list,
+                                  cl_event *done);
+
+static tconv3d_status enqueue_layer(const tconv3d_plan *plan, const tconv3d_weights *weights, const struct shared *list,
+                                    cl_event *done) {
+  return tconv3d_enqueue(plan, weights, plan->slot->queue, (tconv3d_buffer){list[1].mem, 0}, (tconv3d_buffer){list[0].mem, 0},
+                         NULL, 0, NULL, done);
+}
+
+static tconv3d_status enqueue_gradient(const tconv3d_plan *plan, const tconv3d_weights *weights, const struct shared *list,
+                                       cl_event *done) {
+  (void)weights;
+  return tconv3d_enqueue_gradient(plan, plan->slot->queue, (tconv3d_buffer){list[2].mem, 0}, (tconv3d_buffer){list[1].mem, 0},
+                                  (tconv3d_buffer){list[0].mem, 0}, NULL, 0, NULL, done);
+}
+
+static tconv3d_status run_shared(const tconv3d_plan *plan, const tconv3d_weights *weights, const struct shared *list,
+                                 enqueue_fn *enqueue) {
   cl_command_queue queue = plan->slot->queue;
-  cl_event done, ready = t3_weights_ready(weights);
+  cl_event done, ready = weights ? t3_weights_ready(weights) : NULL;
   if (ready) { /* waited for here: on the queue, every other call of this device would wait too */
     cl_int packed = clWaitForEvents(1, &ready);
     clReleaseEvent(ready);
     if (packed != CL_SUCCESS) return t3_cl_fail(packed, "clWaitForEvents", "for the packing of weights");
   }
-  tconv3d_status enqueued =
-      tconv3d_enqueue(plan, weights, queue, (tconv3d_buffer){x->mem, 0}, (tconv3d_buffer){y->mem, 0}, NULL, 0, NULL, &done);
+  tconv3d_status enqueued = enqueue(plan, weights, list, &done);
   if (enqueued != TCONV3D_OK) {
     clFinish(queue); /* launches before the one that failed work in the caller's arrays */
     return enqueued;
   }
   cl_int error = clWaitForEvents(1, &done);
-  tconv3d_status status = error == CL_SUCCESS ? fetch(queue, y, y_data, y_bytes, done)
-                                              : t3_cl_fail(error, "clWaitForEvents", "for the layer's kernels");
+  tconv3d_status status =
+      error == CL_SUCCESS ? fetch(queue, &list[0], done) : t3_cl_fail(error, "clWaitForEvents", "for the layer's kernels");
   clReleaseEvent(done);
   return status;
 }
 
-static bool overlap(const char *a, uint64_t bytes_a, const char *b, uint64_t bytes_b) {
-  return a < b + bytes_b && b < a + bytes_a;
+static bool overlap(const struct shared *a, const struct shared *b) {
+  const char *from_a = a->data, *from_b = b->data;
+  return a->bytes && b->bytes && from_a < from_b + b->bytes && from_b < from_a + a->bytes;
+}
+
+/* list: the target, then what is read; arrays without bytes are passed over. */
+static tconv3d_status run_on_host(const tconv3d_plan *plan, const tconv3d_weights *weights, struct shared *list, int count,
+                                  enqueue_fn *enqueue) {
+  for (int i = 0; i < count; ++i)
+    if (list[i].bytes && !list[i].data) return t3_fail(TCONV3D_INVALID_ARGUMENT, "%s is NULL", list[i].name);
+  for (int i = 1; i < count; ++i)
+    if (overlap(&list[0], &list[i])) return t3_fail(TCONV3D_INVALID_ARGUMENT, "%s and %s overlap", list[i].name, list[0].name);
+  tconv3d_status status = TCONV3D_OK;
+  for (int i = 0; i < count && status == TCONV3D_OK; ++i)
+    if (list[i].bytes) status = share(plan, &list[i]);
+  if (status == TCONV3D_OK) status = run_shared(plan, weights, list, enqueue);
+  for (int i = 0; i < count; ++i)
+    if (list[i].mem) clReleaseMemObject(list[i].mem);
+  return status;
+}
+
+/* For a list of shared arrays: they are only read, which their buffers' flags say. */
+static void *readable(const void *data) {
+  return (void *)(uintptr_t)data;
 }
 
 tconv3d_status tconv3d_run(const tconv3d_plan *plan, const tconv3d_weights *weights, const void *x, void *y) {
-  if (!plan || !weights) return t3_fail(TCONV3D_INVALID_ARGUMENT, "%s is NULL", plan ? "weights" : "plan");
-  if (weights->plan != plan) return t3_fail(TCONV3D_INVALID_ARGUMENT, "weights were prepared for another plan");
-  const t3_layer *layer = &plan->problem.layer;
-  if (!layer->batch) return TCONV3D_OK;
-  if (!x || !y) return t3_fail(TCONV3D_INVALID_ARGUMENT, "%s is NULL", x ? "y" : "x");
-  uint64_t x_bytes = (uint64_t)layer->x_count * sizeof(float), y_bytes = (uint64_t)layer->y_count * sizeof(float);
-  if (overlap(x, x_bytes, y, y_bytes)) return t3_fail(TCONV3D_INVALID_ARGUMENT, "x and y overlap");
-  struct shared shared_x = {0}, shared_y = {0};
-  void *readable = (void *)(uintptr_t)x; /* only read: the buffer is CL_MEM_READ_ONLY */
-  tconv3d_status status = share(plan, readable, x_bytes, true, &shared_x);
-  if (status == TCONV3D_OK) status = share(plan, y, y_bytes, false, &shared_y);
-  if (status == TCONV3D_OK) status = run_shared(plan, weights, &shared_x, &shared_y, y, y_bytes);
-  if (shared_x.mem) clReleaseMemObject(shared_x.mem);
-  if (shared_y.mem) clReleaseMemObject(shared_y.mem);
-  return status;
+  t3_operands operands;
+  T3_TRY(t3_layer_operands(plan, weights, (tconv3d_buffer){0}, (tconv3d_buffer){0}, &operands));
+  const t3_operand *of = operands.list;
+  if (!of[1].bytes) return TCONV3D_OK;
+  struct shared list[MAX_SHARED] = {{.name = "y", .data = y, .bytes = of[1].bytes, .target = true},
+                                    {.name = "x", .data = readable(x), .bytes = of[0].bytes}};
+  return run_on_host(plan, weights, list, 2, enqueue_layer);
+}
+
+tconv3d_status tconv3d_run_gradient(const tconv3d_plan *plan, const void *x, const void *gy, void *gradient) {
+  t3_operands operands;
+  T3_TRY(t3_gradient_operands(plan, (tconv3d_buffer){0}, (tconv3d_buffer){0}, (tconv3d_buffer){0}, &operands));
+  const t3_operand *of = operands.list;
+  struct shared list[MAX_SHARED] = {{.name = "gradient", .data = gradient, .bytes = of[0].bytes, .target = true},
+                                    {.name = "gy", .data = readable(gy), .bytes = of[1].bytes},
+                                    {.name = "x", .data = readable(x), .bytes = of[2].bytes}};
+  return run_on_host(plan, NULL, list, 3, enqueue_gradient);
 }

@@ -2,6 +2,7 @@
 #include "plan/plan.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdlib.h>
 
 #include "base/checked.h"
@@ -68,11 +69,14 @@ static tconv3d_status check_recipe(const t3_slot *slot, const t3_layer *layer, c
 }
 
 static tconv3d_status prepare_program(tconv3d_plan *plan) {
-  const t3_launch *launches[T3_MAX_LAUNCHES + 1] = {&plan->recipe.pack};
-  for (int i = 0; i < plan->recipe.num_run; ++i) launches[i + 1] = &plan->recipe.run[i];
-  T3_TRY(t3_program_prepare(plan->context, plan->slot, plan->chosen.algorithm->program, &plan->recipe.defines, launches,
-                            plan->recipe.num_run + 1, &plan->program));
-  t3_step_init(&plan->pack, &plan->recipe.pack, plan->program->cl);
+  const t3_launch *launches[T3_MAX_LAUNCHES + 1];
+  int count = 0;
+  bool packs = plan->recipe.pack.kernel != NULL;
+  if (packs) launches[count++] = &plan->recipe.pack;
+  for (int i = 0; i < plan->recipe.num_run; ++i) launches[count++] = &plan->recipe.run[i];
+  T3_TRY(t3_program_prepare(plan->context, plan->slot, plan->chosen.algorithm->program, &plan->recipe.defines, launches, count,
+                            &plan->program));
+  if (packs) t3_step_init(&plan->pack, &plan->recipe.pack, plan->program->cl);
   for (int i = 0; i < plan->recipe.num_run; ++i) t3_step_init(&plan->run[i], &plan->recipe.run[i], plan->program->cl);
   return TCONV3D_OK;
 }
@@ -86,9 +90,22 @@ static void explain_recipe(tconv3d_plan *plan) {
                  recipe->deterministic ? "deterministic" : "not deterministic");
 }
 
-tconv3d_status t3_problem_init(const t3_slot *slot, const tconv3d_desc *desc, t3_problem *problem) {
-  T3_TRY(t3_layer_init(desc, &problem->layer));
-  T3_TRY(t3_layer_check_types(desc));
+int64_t t3_target_bytes(const t3_problem *problem) {
+  const t3_layer *layer = &problem->layer;
+  static const t3_work works[] = {T3_LAYER, T3_WEIGHT_GRADIENT, T3_BIAS_GRADIENT};
+  const int64_t counts[] = {layer->y_count, layer->w_count, layer->out_channels};
+  for (size_t i = 0; i < sizeof works / sizeof *works; ++i)
+    if (works[i] == t3_work_of(problem->operation)) return counts[i] * (int64_t)sizeof(float);
+  return 0;
+}
+
+tconv3d_status t3_problem_init(const t3_slot *slot, const t3_request *request, t3_problem *problem) {
+  T3_TRY(t3_layer_of(request->desc, request->operation, &problem->layer));
+  T3_TRY(t3_layer_check_types(request->desc));
+  if (!isfinite(request->beta))
+    return t3_fail(TCONV3D_INVALID_PARAMETER, "options.beta is %g; it must be finite", request->beta);
+  problem->operation = request->operation;
+  problem->beta = request->beta;
   T3_TRY(check_tensors(slot, &problem->layer));
   for (int a = 0; a < 3; ++a) problem->phases[a] = t3_phases_of(&problem->layer.axis[a]);
   problem->device = slot->info;
@@ -102,10 +119,10 @@ static tconv3d_status choose(tconv3d_plan *plan, const char *algorithm, const t3
   return TCONV3D_OK;
 }
 
-static tconv3d_status fill_plan(tconv3d_plan *plan, const tconv3d_desc *desc, const char *algorithm,
+static tconv3d_status fill_plan(tconv3d_plan *plan, const t3_request *request, const char *algorithm,
                                 const t3_candidate *candidate) {
   t3_problem *problem = &plan->problem;
-  T3_TRY(t3_problem_init(plan->slot, desc, problem));
+  T3_TRY(t3_problem_init(plan->slot, request, problem));
   T3_TRY(choose(plan, algorithm, candidate));
   T3_TRY(plan->chosen.algorithm->recipe(problem, &plan->chosen.variant, &plan->recipe));
   T3_TRY(check_recipe(plan->slot, &problem->layer, &plan->recipe));
@@ -114,14 +131,14 @@ static tconv3d_status fill_plan(tconv3d_plan *plan, const tconv3d_desc *desc, co
   return prepare_program(plan);
 }
 
-tconv3d_status t3_plan_make(tconv3d_context *context, const t3_slot *slot, const tconv3d_desc *desc, const char *algorithm,
+tconv3d_status t3_plan_make(tconv3d_context *context, const t3_slot *slot, const t3_request *request, const char *algorithm,
                             const t3_candidate *candidate, tconv3d_plan **result) {
   tconv3d_plan *plan = calloc(1, sizeof *plan);
   if (!plan) return t3_fail(TCONV3D_OUT_OF_HOST_MEMORY, "no memory for a plan");
   atomic_init(&plan->references, 1);
   plan->context = t3_context_retain(context);
   plan->slot = slot;
-  tconv3d_status status = fill_plan(plan, desc, algorithm, candidate);
+  tconv3d_status status = fill_plan(plan, request, algorithm, candidate);
   if (status == TCONV3D_OK)
     *result = plan;
   else
@@ -145,21 +162,22 @@ tconv3d_status tconv3d_plan_create(tconv3d_context *context, const tconv3d_desc 
   T3_TRY(check_options(options));
   const t3_slot *slot = t3_context_slot(context, options->device);
   if (!slot) return t3_fail(TCONV3D_INVALID_ARGUMENT, "options.device is not a device of the context");
-  return t3_plan_make(context, slot, desc, options->algorithm, NULL, result);
+  t3_request request = {desc, options->operation, options->beta};
+  return t3_plan_make(context, slot, &request, options->algorithm, NULL, result);
 }
 
 tconv3d_status tconv3d_plan_query(const tconv3d_plan *plan, tconv3d_plan_info *info) {
   if (!plan || !info) return t3_fail(TCONV3D_INVALID_ARGUMENT, "%s is NULL", plan ? "info" : "plan");
   const t3_layer *layer = &plan->problem.layer;
-  const t3_axis *axis = layer->axis;
+  bool swapped = plan->problem.operation == TCONV3D_GRAD_INPUT; /* what is computed leads from gy to gx */
   *info = (tconv3d_plan_info){.algorithm = plan->chosen.algorithm->name,
-                              .output_shape = {layer->batch, layer->out_channels, axis[0].out, axis[1].out, axis[2].out},
-                              .x_bytes = (uint64_t)layer->x_count * sizeof(float),
+                              .x_bytes = (uint64_t)(swapped ? layer->y_count : layer->x_count) * sizeof(float),
                               .w_bytes = (uint64_t)layer->w_count * sizeof(float),
-                              .y_bytes = (uint64_t)layer->y_count * sizeof(float),
+                              .y_bytes = (uint64_t)(swapped ? layer->x_count : layer->y_count) * sizeof(float),
                               .workspace_bytes = (uint64_t)plan->recipe.workspace_bytes,
                               .packed_weight_bytes = (uint64_t)plan->recipe.packed_bytes,
                               .deterministic = plan->recipe.deterministic};
+  t3_target_shape(layer, plan->problem.operation, info->output_shape);
   return TCONV3D_OK;
 }
 

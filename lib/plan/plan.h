@@ -10,6 +10,13 @@
 #include "plan/launch.h"
 #include "program/program.h"
 
+/* What a plan is asked for. */
+typedef struct t3_request {
+  const tconv3d_desc *desc;
+  tconv3d_operation operation;
+  double beta;
+} t3_request;
+
 struct tconv3d_plan {
   atomic_int references; /* the caller's handle and every weights */
   tconv3d_context *context;
@@ -35,6 +42,7 @@ typedef struct t3_waits {
   cl_uint count;
   cl_event ready; /* the last of list, retained; NULL when there is none */
 } t3_waits;
+/* weights may be NULL. */
 tconv3d_status t3_gather_waits(const tconv3d_weights *weights, cl_uint num_events, const cl_event *wait_list, t3_waits *waits);
 void t3_release_waits(t3_waits *waits);
 /* The event of the weights' last packing, retained; NULL when there was none. */
@@ -43,11 +51,14 @@ cl_event t3_weights_ready(const tconv3d_weights *weights);
 tconv3d_plan *t3_plan_retain(const tconv3d_plan *plan);
 
 /* Makes a plan, by t3_choose with the algorithm's name (may be NULL) or, where given, with this candidate of the problem. */
-tconv3d_status t3_plan_make(tconv3d_context *context, const t3_slot *slot, const tconv3d_desc *desc, const char *algorithm,
+tconv3d_status t3_plan_make(tconv3d_context *context, const t3_slot *slot, const t3_request *request, const char *algorithm,
                             const t3_candidate *candidate, tconv3d_plan **plan);
 
 /* What a plan is asked for, validated; refuses tensors that the device cannot hold. */
-tconv3d_status t3_problem_init(const t3_slot *slot, const tconv3d_desc *desc, t3_problem *problem);
+tconv3d_status t3_problem_init(const t3_slot *slot, const t3_request *request, t3_problem *problem);
+
+/* Bytes of what a plan for the problem writes. */
+int64_t t3_target_bytes(const t3_problem *problem);
 
 /* Whether the device can hold the tensors and what the recipe needs, as tconv3d_plan_create refuses it. */
 bool t3_recipe_fits(const tconv3d_device_info *device, const t3_layer *layer, const t3_recipe *recipe);

@@ -29,7 +29,7 @@ static size_t add_algorithm(const t3_problem *problem, size_t index, size_t most
   const t3_algorithm *algorithm = t3_algorithm_at(index);
   t3_candidate list[T3_MAX_VARIANTS];
   char why[160];
-  if (!algorithm->applicable(problem, why, sizeof why)) return 0;
+  if (!t3_applicable(problem, algorithm, why, sizeof why)) return 0;
   size_t count = t3_candidates(problem, algorithm, list), added = 0;
   for (size_t i = 0; i < count && added < most; ++i)
     if (t3_candidate_fits(problem, &list[i])) {

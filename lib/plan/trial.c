@@ -101,24 +101,31 @@ static tconv3d_status enlarge_workspace(t3_bench *bench, int64_t bytes) {
 
 static tconv3d_status call(const t3_bench *bench, const t3_trial *trial, double *seconds) {
   const tconv3d_buffer *workspace = bench->workspace_bytes ? &bench->workspace : NULL;
+  cl_command_queue queue = bench->slot->queue;
+  t3_work work = t3_work_of(trial->plan->problem.operation);
   double start = t3_seconds_now();
-  T3_TRY(tconv3d_enqueue(trial->plan, trial->weights, bench->slot->queue, bench->x, bench->y, workspace, 0, NULL, NULL));
+  if (work == T3_LAYER)
+    T3_TRY(tconv3d_enqueue(trial->plan, trial->weights, queue, bench->x, bench->y, workspace, 0, NULL, NULL));
+  else
+    T3_TRY(tconv3d_enqueue_gradient(trial->plan, queue, bench->x, bench->y,
+                                    work == T3_WEIGHT_GRADIENT ? bench->weight : bench->bias, workspace, 0, NULL, NULL));
   T3_CL_TRY(clFinish, (bench->slot->queue));
   *seconds = t3_seconds_now() - start;
   return TCONV3D_OK;
 }
 
-static tconv3d_status open_trial(t3_bench *bench, const tconv3d_desc *desc, t3_trial *trial) {
+static tconv3d_status open_trial(t3_bench *bench, const t3_request *request, t3_trial *trial) {
   double first = 0;
-  T3_TRY(t3_plan_make(bench->context, bench->slot, desc, NULL, &trial->candidate, &trial->plan));
+  T3_TRY(t3_plan_make(bench->context, bench->slot, request, NULL, &trial->candidate, &trial->plan));
   T3_TRY(enlarge_workspace(bench, trial->plan->recipe.workspace_bytes));
-  T3_TRY(tconv3d_weights_create(trial->plan, bench->slot->queue, bench->weight, desc->has_bias ? &bench->bias : NULL, 0, NULL,
-                                NULL, &trial->weights));
+  if (trial->plan->recipe.pack.kernel)
+    T3_TRY(tconv3d_weights_create(trial->plan, bench->slot->queue, bench->weight,
+                                  trial->plan->problem.layer.has_bias ? &bench->bias : NULL, 0, NULL, NULL, &trial->weights));
   return call(bench, trial, &first);
 }
 
-tconv3d_status t3_trial_open(t3_bench *bench, const tconv3d_desc *desc, t3_trial *trial) {
-  tconv3d_status status = open_trial(bench, desc, trial);
+tconv3d_status t3_trial_open(t3_bench *bench, const t3_request *request, t3_trial *trial) {
+  tconv3d_status status = open_trial(bench, request, trial);
   if (status != TCONV3D_OK) t3_trial_close(trial);
   return status;
 }

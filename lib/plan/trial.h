@@ -28,7 +28,7 @@ tconv3d_status t3_bench_open(tconv3d_context *context, const t3_slot *slot, cons
 void t3_bench_close(t3_bench *bench);
 
 /* Builds the candidate, packs its weights and calls it once, uncounted. On failure it is closed. */
-tconv3d_status t3_trial_open(t3_bench *bench, const tconv3d_desc *desc, t3_trial *trial);
+tconv3d_status t3_trial_open(t3_bench *bench, const t3_request *request, t3_trial *trial);
 void t3_trial_close(t3_trial *trial);
 
 /* One call, measured from its enqueue to its completion. On failure the trial is closed. */

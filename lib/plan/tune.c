@@ -36,10 +36,10 @@ static tconv3d_status report(const struct tuner *tuner, double done) {
 }
 
 /* What fails is passed over; its plan is NULL from then on. */
-static tconv3d_status open_trials(struct tuner *tuner, const tconv3d_desc *desc) {
+static tconv3d_status open_trials(struct tuner *tuner, const t3_request *request) {
   for (size_t i = 0; i < tuner->count; ++i) {
     T3_TRY(report(tuner, (double)i));
-    tconv3d_status status = t3_trial_open(&tuner->bench, desc, &tuner->trials[i]);
+    tconv3d_status status = t3_trial_open(&tuner->bench, request, &tuner->trials[i]);
     if (status != TCONV3D_OK) tuner->failed = status;
   }
   return TCONV3D_OK;
@@ -132,11 +132,11 @@ static tconv3d_status make_trials(struct tuner *tuner) {
   return tuner->trials ? TCONV3D_OK : t3_fail(TCONV3D_OUT_OF_HOST_MEMORY, "no memory for a list of candidates");
 }
 
-static tconv3d_status tune(struct tuner *tuner, tconv3d_context *context, const t3_slot *slot, const tconv3d_desc *desc,
+static tconv3d_status tune(struct tuner *tuner, tconv3d_context *context, const t3_slot *slot, const t3_request *request,
                            tconv3d_tune_result *result) {
   T3_TRY(make_trials(tuner));
   T3_TRY(t3_bench_open(context, slot, &tuner->problem.layer, &tuner->bench));
-  T3_TRY(open_trials(tuner, desc));
+  T3_TRY(open_trials(tuner, request));
   T3_TRY(measure(tuner));
   return judge(tuner, context->store, result);
 }
@@ -166,10 +166,11 @@ tconv3d_status tconv3d_tune(tconv3d_context *context, const tconv3d_desc *desc, 
   const t3_slot *slot = t3_context_slot(context, options->device);
   if (!slot) return t3_fail(TCONV3D_INVALID_ARGUMENT, "options.device is not a device of the context");
   struct tuner tuner = {.options = options};
-  T3_TRY(t3_problem_init(slot, desc, &tuner.problem));
+  t3_request request = {.desc = desc, .operation = options->operation};
+  T3_TRY(t3_problem_init(slot, &request, &tuner.problem));
   if (!tuner.problem.layer.batch) return t3_fail(TCONV3D_INVALID_PARAMETER, "batch is 0; there is nothing to measure");
   char *message = t3_message_save();
-  tconv3d_status status = tune(&tuner, context, slot, desc, result);
+  tconv3d_status status = tune(&tuner, context, slot, &request, result);
   close_tuner(&tuner);
   if (status == TCONV3D_OK)
     t3_message_restore(message);

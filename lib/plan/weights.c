@@ -24,6 +24,12 @@ static void forget_failed(tconv3d_weights *weights) {
   if (status < 0) set_ready(weights, NULL);
 }
 
+static tconv3d_status check_takes_weights(const tconv3d_plan *plan) {
+  if (plan->recipe.pack.kernel) return TCONV3D_OK;
+  return t3_fail(TCONV3D_INVALID_ARGUMENT, "plan is for %s, which takes no weights",
+                 tconv3d_operation_name(plan->problem.operation));
+}
+
 /* bias: the buffer or array that was given. */
 static tconv3d_status check_bias(const tconv3d_plan *plan, const void *bias) {
   if (plan->problem.layer.has_bias == (bias != NULL)) return TCONV3D_OK;
@@ -34,6 +40,7 @@ static tconv3d_status check_bias(const tconv3d_plan *plan, const void *bias) {
 static tconv3d_status check_inputs(const tconv3d_plan *plan, cl_command_queue queue, const tconv3d_buffer *weight,
                                    const tconv3d_buffer *bias, cl_uint num_events, const cl_event *wait_list) {
   const t3_layer *layer = &plan->problem.layer;
+  T3_TRY(check_takes_weights(plan));
   T3_TRY(t3_check_queue(plan, queue));
   T3_TRY(t3_check_wait_list(num_events, wait_list));
   T3_TRY(t3_check_buffer(plan, "weight", weight, (uint64_t)layer->w_count * sizeof(float), CL_MEM_WRITE_ONLY));
@@ -141,6 +148,7 @@ tconv3d_status tconv3d_weights_create_host(const tconv3d_plan *plan, const void 
     return t3_fail(TCONV3D_INVALID_ARGUMENT, "%s is NULL", !result ? "weights" : !plan ? "plan" : "weight");
   *result = NULL;
   const t3_layer *layer = &plan->problem.layer;
+  T3_TRY(check_takes_weights(plan));
   T3_TRY(check_bias(plan, bias));
   cl_mem w = NULL, b = NULL;
   tconv3d_status status = host_copy(plan, weight, layer->w_count, "for the weights", &w);

@@ -21,9 +21,10 @@ static int by_key(const void *a, const void *b) {
 static bool is_ours(const t3_entry *entry, size_t key_size, size_t value_size) {
   t3_tuning tuning;
   t3_layer layer;
+  tconv3d_operation operation;
   const char *line = t3_entry_layer(entry);
   return strlen(entry->key) == key_size && strlen(entry->value) == value_size && t3_tuning_parse(entry->value, &tuning) &&
-         line && t3_layer_parse(&line, &layer) == TCONV3D_OK && !*line;
+         line && t3_layer_parse(&line, &layer, &operation) == TCONV3D_OK && !*line;
 }
 
 static bool visit_entry(void *user, const void *key, size_t key_size, const void *value, size_t value_size) {

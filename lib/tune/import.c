@@ -42,10 +42,11 @@ static tconv3d_status add_to_device(struct reader *reader) {
   return TCONV3D_OK;
 }
 
-static tconv3d_status add_entry(struct reader *reader, const t3_layer *layer, const t3_tuning *tuning) {
+static tconv3d_status add_entry(struct reader *reader, const t3_layer *layer, tconv3d_operation operation,
+                                const t3_tuning *tuning) {
   t3_text key = {0}, value = {0};
   t3_text_append_bytes(&key, reader->device.data, reader->device.size);
-  t3_layer_print(layer, &key); /* as it is looked up, however its numbers were written */
+  t3_layer_print(layer, operation, &key); /* as it is looked up, however its numbers were written */
   t3_tuning_print(tuning, &value);
   bool added = t3_text_ok(&reader->device) && t3_text_ok(&key) && t3_text_ok(&value) &&
                t3_entries_add(&reader->entries, key.data, key.size, value.data, value.size);
@@ -57,28 +58,35 @@ static tconv3d_status add_entry(struct reader *reader, const t3_layer *layer, co
 static tconv3d_status read_layer(struct reader *reader) {
   const char *at = reader->line.data;
   t3_layer layer;
+  tconv3d_operation operation;
   t3_tuning tuning;
   if (reader->device.size <= strlen(T3_TUNING_PREFIX))
     return wrong(reader, "before a layer must stand 'device' and the device's lines");
-  tconv3d_status status = t3_layer_parse(&at, &layer);
+  tconv3d_status status = t3_layer_parse(&at, &layer, &operation);
   if (status != TCONV3D_OK) return wrong(reader, tconv3d_message());
   if (!t3_scan_literal(&at, " = ") || !t3_tuning_parse(at, &tuning))
     return wrong(reader, "after the layer must stand ' = ', an algorithm, 6 numbers, and its time as 'in 12345 ns'");
   reader->open = false;
-  return add_entry(reader, &layer, &tuning);
+  return add_entry(reader, &layer, operation, &tuning);
+}
+
+/* Begins with "layer" or an operation's name. */
+static bool is_layer(const char *line) {
+  if (!strncmp(line, "layer ", 6)) return true;
+  for (int i = 0; tconv3d_operation_name((tconv3d_operation)i); ++i) {
+    const char *name = tconv3d_operation_name((tconv3d_operation)i);
+    if (!strncmp(line, name, strlen(name)) && line[strlen(name)] == ' ') return true;
+  }
+  return false;
 }
 
 static tconv3d_status read_line(struct reader *reader) {
-  static const struct {
-    const char *beginning;
-    tconv3d_status (*read)(struct reader *reader);
-  } kinds[] = {{"  ", add_to_device}, {"layer ", read_layer}};
   const char *line = reader->line.data;
   if (!*line || *line == '#') return TCONV3D_OK;
   if (!reader->header) return read_header(reader);
   if (!strcmp(line, "device")) return begin_device(reader);
-  for (size_t i = 0; i < sizeof kinds / sizeof *kinds; ++i)
-    if (!strncmp(line, kinds[i].beginning, strlen(kinds[i].beginning))) return kinds[i].read(reader);
+  if (!strncmp(line, "  ", 2)) return add_to_device(reader);
+  if (is_layer(line)) return read_layer(reader);
   return wrong(reader, "it must be 'device', a line of a device after two blanks, or a layer");
 }
 

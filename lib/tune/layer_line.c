@@ -12,20 +12,36 @@ static void print_axes(const t3_layer *layer, size_t member, t3_text *text) {
   }
 }
 
-void t3_layer_print(const t3_layer *layer, t3_text *text) {
+/* "layer" stands for the forward operation. */
+static const char *word_of(tconv3d_operation operation) {
+  return operation == TCONV3D_FORWARD ? "layer" : tconv3d_operation_name(operation);
+}
+
+void t3_layer_print(const t3_layer *computed, tconv3d_operation operation, t3_text *text) {
+  t3_layer own = operation == TCONV3D_GRAD_INPUT ? t3_layer_adjoint(computed) : *computed, *layer = &own;
   static const size_t members[] = {offsetof(t3_axis, in),      offsetof(t3_axis, kernel),         offsetof(t3_axis, stride),
                                    offsetof(t3_axis, padding), offsetof(t3_axis, output_padding), offsetof(t3_axis, dilation)};
-  t3_text_append(text, "layer %" PRId64 " %" PRId64 " %" PRId64, layer->batch, layer->in_channels, layer->out_channels);
+  t3_text_append(text, "%s %" PRId64 " %" PRId64 " %" PRId64, word_of(operation), layer->batch, layer->in_channels, layer->out_channels);
   for (size_t i = 0; i < sizeof members / sizeof *members; ++i) print_axes(layer, members[i], text);
   /* float32 is the only type that is computed: a layer with another would need its name here. */
   t3_text_append(text, " %" PRId64 " %s f32", layer->groups, layer->has_bias ? "bias" : "plain");
 }
 
-static bool scan_desc(const char **at, tconv3d_desc *desc) {
+static bool scan_operation(const char **at, tconv3d_operation *operation) {
+  for (int i = 0; word_of((tconv3d_operation)i); ++i) {
+    *operation = (tconv3d_operation)i;
+    const char *begin = *at;
+    if (t3_scan_literal(at, word_of(*operation)) && **at == ' ') return true;
+    *at = begin;
+  }
+  return false;
+}
+
+static bool scan_desc(const char **at, tconv3d_operation *operation, tconv3d_desc *desc) {
   int64_t *const counts[] = {&desc->batch, &desc->in_channels, &desc->out_channels};
   int64_t *const triples[] = {desc->input_size, desc->kernel_size,    desc->stride,
                               desc->padding,    desc->output_padding, desc->dilation};
-  if (!t3_scan_literal(at, "layer")) return false;
+  if (!scan_operation(at, operation)) return false;
   for (size_t i = 0; i < sizeof counts / sizeof *counts; ++i)
     if (!t3_scan_literal(at, " ") || !t3_scan_number(at, counts[i])) return false;
   for (size_t i = 0; i < sizeof triples / sizeof *triples; ++i)
@@ -35,9 +51,9 @@ static bool scan_desc(const char **at, tconv3d_desc *desc) {
   return (desc->has_bias || t3_scan_literal(at, " plain")) && t3_scan_literal(at, " f32");
 }
 
-tconv3d_status t3_layer_parse(const char **at, t3_layer *layer) {
+tconv3d_status t3_layer_parse(const char **at, t3_layer *layer, tconv3d_operation *operation) {
   tconv3d_desc desc = TCONV3D_DESC_INIT;
-  if (scan_desc(at, &desc)) return t3_layer_init(&desc, layer);
+  if (scan_desc(at, operation, &desc)) return t3_layer_of(&desc, *operation, layer);
   return t3_fail(TCONV3D_INVALID_PARAMETER,
                  "a layer must be written as layer N Cin Cout D,H,W kernel stride padding "
                  "output_padding dilation groups bias|plain f32, a blank between, each of the six in "

@@ -32,7 +32,7 @@ void t3_tuning_key(const t3_problem *problem, t3_text *key) {
   static const t3_text no_source = {0};
   t3_text_append(key, "%s", T3_TUNING_PREFIX);
   t3_program_key(&problem->device, &no_source, key);
-  t3_layer_print(&problem->layer, key);
+  t3_layer_print(&problem->layer, problem->operation, key);
 }
 
 static bool find_key(t3_store *store, const t3_text *key, t3_tuning *tuning) {

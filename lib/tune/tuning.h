@@ -2,6 +2,7 @@
  *
  *   key    T3_TUNING_PREFIX, then everything that decides a program's code but its source (a device's lines), then the layer:
  *          layer N Cin Cout D,H,W kernel stride padding output_padding dilation groups bias|plain f32
+ *          with an operation's name in place of the first word where it is not the forward one
  *   value  ALGORITHM NUMBER... in NANOSECONDS ns
  *
  * Both are for reading by people too: an export shows them as they are. Numbers are whole, so no locale can spoil them. */
@@ -25,8 +26,8 @@ void t3_tuning_print(const t3_tuning *tuning, t3_text *text);
 bool t3_tuning_parse(const char *text, t3_tuning *tuning);
 
 /* The key's last line, without its end; and back: *at moves past it, and a layer that breaks a rule fails with the rule. */
-void t3_layer_print(const t3_layer *layer, t3_text *text);
-tconv3d_status t3_layer_parse(const char **at, t3_layer *layer);
+void t3_layer_print(const t3_layer *computed, tconv3d_operation operation, t3_text *text);
+tconv3d_status t3_layer_parse(const char **at, t3_layer *layer, tconv3d_operation *operation);
 
 void t3_tuning_key(const t3_problem *problem, t3_text *key);
 

@@ -1,0 +1,24 @@
+/* job.h: one computation from arrays to an array, as the commands that work on .npy files need it. */
+#ifndef JOB_H
+#define JOB_H
+
+#include "files/npy.h"
+#include "tconv3d/layer_options.h"
+
+/* What is read stays NULL where the operation does not take it. All arrays hold what the device computes, float32. */
+struct job {
+  const struct device_options *device;
+  const tconv3d_desc *desc;
+  tconv3d_operation operation;
+  const void *x, *weight, *bias, *gy;
+  void *target;
+};
+
+/* Reads an array of a type that is computed, with least to most axes; label and axes ("5 (N, C, D, H, W) are") are for messages. */
+bool job_read(const char *path, const char *label, int least, int most, const char *axes, struct npy *array,
+              struct fault *fault);
+
+/* Computes on the device that is selected; --verbose says on stderr what was done and how long it took. */
+bool job_run(const struct job *job, struct fault *fault);
+
+#endif

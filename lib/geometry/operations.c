@@ -1,0 +1,25 @@
+/* The operations of a layer: their names, and what they write. */
+#include <string.h>
+
+#include "base/status.h"
+#include "geometry/geometry.h"
+
+const char *tconv3d_operation_name(tconv3d_operation operation) {
+  static const char *const names[] = {"forward", "grad-input", "grad-weight", "grad-bias", "convolution"};
+  return (size_t)operation < sizeof names / sizeof *names ? names[operation] : NULL;
+}
+
+void t3_target_shape(const t3_layer *layer, tconv3d_operation operation, int64_t shape[5]) {
+  bool weight = operation == TCONV3D_GRAD_WEIGHT, bias = operation == TCONV3D_GRAD_BIAS;
+  shape[0] = weight ? layer->in_channels : bias ? layer->out_channels : layer->batch;
+  shape[1] = weight ? layer->group_out : bias ? 1 : layer->out_channels;
+  for (int a = 0; a < 3; ++a) shape[2 + a] = weight ? layer->axis[a].kernel : bias ? 1 : layer->axis[a].out;
+}
+
+tconv3d_status tconv3d_target_shape(const tconv3d_desc *desc, tconv3d_operation operation, int64_t shape[5]) {
+  if (!shape) return t3_fail(TCONV3D_INVALID_ARGUMENT, "shape is NULL");
+  t3_layer layer;
+  T3_TRY(t3_layer_of(desc, operation, &layer));
+  t3_target_shape(&layer, operation, shape);
+  return TCONV3D_OK;
+}
