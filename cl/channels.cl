@@ -14,8 +14,8 @@
  * h][residue w][c][tap d][tap h][tap w][VECTORS*VECTOR], then the bias [group][m block][VECTORS*VECTOR]; channels past the last
  * are zero and never stored.
  *
- * Required: TRANSPOSED GROUPS GROUP_IN GROUP_OUT, KERNEL_ STRIDE_ INPUT_STEP_ for D H W, VECTOR VECTORS TILE TILES (at most so many a
- * work-item) CHUNK, MIN_OFFSET_ for D H W, and for D, H and W RESIDUES_ and the tables by residue TAP_START_ (residues+1
+ * Required: TRANSPOSED GROUPS GROUP_IN GROUP_OUT, KERNEL_ STRIDE_ INPUT_STEP_ for D H W, VECTOR VECTORS TILE TILES (at most so
+ * many a work-item) CHUNK, MIN_OFFSET_ for D H W, and for D, H and W RESIDUES_ and the tables by residue TAP_START_ (residues+1
  * values: how many taps the residues before have), FIRST_TAP_, FIRST_OFFSET_, and the steps TAP_STEP_, OFFSET_STEP_. */
 #include "common.cl"
 #include "pad.cl"
@@ -114,7 +114,8 @@ T3_SINGLE void channels_pack(ulong items, __global const float *restrict w, ulon
         for (uint jw = 0; jw < taps_of(tap_start_w, a.w); ++jw, to += CHANNELS) {
           const ulong tap = ((first_tap_d[a.d] + jd * TAP_STEP_D) * KERNEL_H + first_tap_h[a.h] + jh * TAP_STEP_H) * KERNEL_W +
                             first_tap_w[a.w] + jw * TAP_STEP_W;
-          for (uint m = 0; m < CHANNELS; ++m) to[m] = m < channels ? w[WEIGHT_OF(c, first_m + m) * KERNEL_D * KERNEL_H * KERNEL_W + tap] : 0.0f;
+          for (uint m = 0; m < CHANNELS; ++m)
+            to[m] = m < channels ? w[WEIGHT_OF(c, first_m + m) * KERNEL_D * KERNEL_H * KERNEL_W + tap] : 0.0f;
         }
 }
 
@@ -166,7 +167,8 @@ T3_SINGLE void channels(ulong items, __global const float *restrict x, ulong x_s
     const uint tw = place % count_w, th = place / count_w % count_h, td = place / (count_w * count_h);
     const uint od = td * STRIDE_D + a.d, oh = th * STRIDE_H + a.h, ow = tw * STRIDE_W + a.w;
     const bool real = first + i < all && od < out_d && oh < out_h && ow < out_w, begins = i % TILE == 0;
-    from[i] = image * GROUPS * GROUP_IN * channel + (ulong)td * INPUT_STEP_D * plane + th * INPUT_STEP_H * pitch + tw * INPUT_STEP_W;
+    from[i] =
+        image * GROUPS * GROUP_IN * channel + (ulong)td * INPUT_STEP_D * plane + th * INPUT_STEP_H * pitch + tw * INPUT_STEP_W;
     to[i] = real ? (long)(image * GROUPS * GROUP_OUT * y_channel + ((ulong)od * out_h + oh) * out_w + ow) : -1;
     low[t].d = begins ? (int)td : min(low[t].d, (int)td), high[t].d = begins ? (int)td : max(high[t].d, (int)td);
     low[t].h = begins ? (int)th : min(low[t].h, (int)th), high[t].h = begins ? (int)th : max(high[t].h, (int)th);
@@ -197,9 +199,9 @@ T3_SINGLE void channels(ulong items, __global const float *restrict x, ulong x_s
       int inside = 0;
       for (int j = 0; j < taps; ++j) {
         const offset_t o = offset[j];
-        if (high[t].d * INPUT_STEP_D + o.d < 0 || low[t].d * INPUT_STEP_D + o.d >= in_d ||
-            high[t].h * INPUT_STEP_H + o.h < 0 || low[t].h * INPUT_STEP_H + o.h >= in_h ||
-            high[t].w * INPUT_STEP_W + o.w < 0 || low[t].w * INPUT_STEP_W + o.w >= in_w)
+        if (high[t].d * INPUT_STEP_D + o.d < 0 || low[t].d * INPUT_STEP_D + o.d >= in_d || high[t].h * INPUT_STEP_H + o.h < 0 ||
+            low[t].h * INPUT_STEP_H + o.h >= in_h || high[t].w * INPUT_STEP_W + o.w < 0 ||
+            low[t].w * INPUT_STEP_W + o.w >= in_w)
           continue;
         tap_shift[inside] = shift[j];
         tap_weight[inside++] = j * CHANNELS;

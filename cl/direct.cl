@@ -1,8 +1,8 @@
 /* direct.cl: gather. One work-item computes one output element from the definition:
  *   y[n][m][o] = b[m] + sum over c of the group, and k with (o + padding - k*dilation) divisible by stride and the quotient i
  * in range, of x[n][c][i] * w[c][m][k]. Any layer, any size: 64-bit indexes, no workspace. Every tap is looked at and most are
- * skipped when strided. packed: w as given, then b (zeros when absent). A convolution's i is o*stride - padding + k*dilation. Required: TRANSPOSED GROUPS GROUP_IN GROUP_OUT,
- * KERNEL_ STRIDE_ INPUT_STEP_ PADDING_ DILATION_ each for D H W. */
+ * skipped when strided. packed: w as given, then b (zeros when absent). A convolution's i is o*stride - padding + k*dilation.
+ * Required: TRANSPOSED GROUPS GROUP_IN GROUP_OUT, KERNEL_ STRIDE_ INPUT_STEP_ PADDING_ DILATION_ each for D H W. */
 #include "common.cl"
 
 #if !defined(GROUPS) || !defined(GROUP_IN) || !defined(GROUP_OUT)
@@ -41,7 +41,7 @@ __kernel void direct_pack(ulong items, __global const float *w, ulong w_start, _
        ? -1                                                                                        \
        : ((o) + padding - (k) * (long)dilation) / stride)
 #else
-#define MEETS(o, k, stride, padding, dilation, in)                                                     \
+#define MEETS(o, k, stride, padding, dilation, in) \
   ((o) * (long)stride - padding + (k) * (long)dilation >= in ? -1 : (o) * (long)stride - padding + (k) * (long)dilation)
 #endif
 

@@ -4,8 +4,8 @@
  * other rows over their ends meets their neighbours. The masks cost less than writing and reading the copy, most where few
  * output channels share it.
  *
- * Required: those of lines.cl and strided.cl, INPUT_STEP_H, MIN_OFFSET_W, EDGES; with EDGES MARGIN (elements before a row that are loaded) and
- * FREE_OFFSET (the greatest input offset that keeps every output within its row of x; -1: none). */
+ * Required: those of lines.cl and strided.cl, INPUT_STEP_H, MIN_OFFSET_W, EDGES; with EDGES MARGIN (elements before a row that
+ * are loaded) and FREE_OFFSET (the greatest input offset that keeps every output within its row of x; -1: none). */
 #if !defined(EDGES) || !defined(MIN_OFFSET_W)
 #error "EDGES and MIN_OFFSET_W are required"
 #endif
@@ -41,8 +41,8 @@ static inline input_t input_of(__global const float *x, long planes, int in_h, i
   return input;
 }
 
-/* Count rows of a plane, INPUT_STEP_H apart, from h on, at w. Which of them lie outside, every plane of a block has in common: what is
- * asked for each plane is only whether it is the first or the last. */
+/* Count rows of a plane, INPUT_STEP_H apart, from h on, at w. Which of them lie outside, every plane of a block has in common:
+ * what is asked for each plane is only whether it is the first or the last. */
 static inline void find_rows(__global const float **row, int count, const input_t *input, __global const float *plane, int h,
                              int w) {
   const int in_h = input->in_h;

@@ -20,7 +20,12 @@
  * d][residue h][c][tap d][tap h][k_w][BLOCK_M], then the bias [group][m block][BLOCK_M]; channels past the last are zero and
  * never stored.
  *
- * Required: TRANSPOSED GROUPS GROUP_IN GROUP_OUT, KERNEL_ STRIDE_ INPUT_STEP_ PADDING_ DILATION_ for D H W, VECTOR BLOCK_M BLOCK_H BLOCK_W FLAT, EDGES
+ * GATHER: where many output channels share x, a work-item takes TILE_M blocks of them, and CHANNELS input channels at a time:
+ * their vectors, which may have been shuffled or masked, are laid out in the first cache once and serve all those blocks, whose
+ * sums wait in memory meanwhile. Otherwise TILE_M is 1 and CHANNELS GROUP_IN.
+ *
+ * Required: TRANSPOSED GROUPS GROUP_IN GROUP_OUT, KERNEL_ STRIDE_ INPUT_STEP_ PADDING_ DILATION_ for D H W, VECTOR BLOCK_M
+ * BLOCK_H BLOCK_W FLAT, GATHER TILE_M CHANNELS, EDGES
  * and what edges.cl asks, STREAM (1: y outgrows the caches, so it is stored past them), MIN_OFFSET_ for D H W, and for D and H
  * RESIDUES_ and the tables by residue TAP_START_ (residues+1 values: how many taps the residues before have), FIRST_TAP_,
  * FIRST_OFFSET_, and the steps TAP_STEP_, OFFSET_STEP_. */
@@ -38,6 +43,9 @@
 #if !defined(PADDING_W) || !defined(DILATION_W) || !defined(VECTOR) || !defined(BLOCK_M) || !defined(BLOCK_H) || \
     !defined(BLOCK_W) || !defined(FLAT) || !defined(STREAM)
 #error "PADDING_W, DILATION_W, VECTOR, BLOCK_ M, H and W, FLAT and STREAM are required"
+#endif
+#if !defined(GATHER) || !defined(TILE_M) || !defined(CHANNELS)
+#error "GATHER, TILE_M and CHANNELS are required"
 #endif
 #if !defined(RESIDUES_D) || !defined(RESIDUES_H) || !defined(MIN_OFFSET_D) || !defined(MIN_OFFSET_H) || !defined(MIN_OFFSET_W)
 #error "RESIDUES_ D and H and MIN_OFFSET_ D, H and W are required"
@@ -62,6 +70,22 @@ __constant int first_offset_h[] = {FIRST_OFFSET_H};
 /* Weights of one (c, tap d, tap h), and of one m block of one group. */
 #define ROW_WEIGHTS (KERNEL_W * BLOCK_M)
 #define BLOCK_WEIGHTS ((ulong)tap_start_d[RESIDUES_D] * tap_start_h[RESIDUES_H] * GROUP_IN * ROW_WEIGHTS)
+
+#define M_TILES ((M_BLOCKS + TILE_M - 1) / TILE_M)
+
+/* The rows of x under tap j of a channel's tap list, and the values under tap k of W in one of them. */
+#if EDGES
+#define FIND_ROWS(row, plane_of_channel, j) \
+  find_rows(row, BLOCK_H, &input, (plane_of_channel) + shift[j], row_at[j], tw * INPUT_STEP_W)
+#define LOAD_X(row, k, v) load_x((row) + (v)*VECTOR * INPUT_STEP_W, OFFSET_W(k), inside[k][v])
+#else
+#define FIND_ROWS(row, plane_of_channel, j)                                                         \
+  do {                                                                                              \
+    _Pragma("unroll") for (int h = 0; h < BLOCK_H; ++h)(row)[h] =                                   \
+        (plane_of_channel) + shift[j] + (row_at[j] + h * INPUT_STEP_H) * pitch + tw * INPUT_STEP_W; \
+  } while (0)
+#define LOAD_X(row, k, v) load_strided((row) + (v)*VECTOR * INPUT_STEP_W, OFFSET_W(k) - MIN_OFFSET_W)
+#endif
 
 /* Whether the BLOCK_H rows from h on are all outside x; a plane never is. */
 #if FLAT
@@ -138,9 +162,9 @@ T3_SINGLE void phase(ulong items, __global const float *restrict x, ulong x_star
                      long in_h, long out_d, long out_h, long out_w, long lines, long length, long chunk, long run) {
   ulong item = get_global_id(0);
   if (item >= items) return;
-  /* The m block and the residues change fastest: they read the same x, which so stays in the cache. */
-  const uint m_block = item % M_BLOCKS;
-  item /= M_BLOCKS;
+  /* The m blocks and the residues change fastest: they read the same x, which so stays in the cache. */
+  const uint first_block = item % M_TILES * TILE_M, end_block = min(first_block + TILE_M, (uint)M_BLOCKS);
+  item /= M_TILES;
   const uint ah = item % RESIDUES_H;
   item /= RESIDUES_H;
   const uint ad = item % RESIDUES_D;
@@ -166,11 +190,10 @@ T3_SINGLE void phase(ulong items, __global const float *restrict x, ulong x_star
 #endif
   x += x_start + image * GROUP_IN * channel;
   packed += packed_start;
-  const ulong block = group * M_BLOCKS + m_block;
-  __global const float *bias = packed + (ulong)GROUPS * M_BLOCKS * BLOCK_WEIGHTS + block * BLOCK_M;
-  __global const float *weights = packed + block * BLOCK_WEIGHTS + phase_start(ad, ah);
+  __global const float *bias = packed + (ulong)GROUPS * M_BLOCKS * BLOCK_WEIGHTS + group * M_BLOCKS * BLOCK_M;
+  __global const float *weights = packed + group * M_BLOCKS * BLOCK_WEIGHTS + phase_start(ad, ah);
   const int taps_d = tap_start_d[ad + 1] - tap_start_d[ad], taps_h = tap_start_h[ah + 1] - tap_start_h[ah];
-  y += y_start + ((image * GROUP_OUT + m_block * BLOCK_M) * out_d + od) * out_h * out_w;
+  y += y_start + (image * GROUP_OUT * out_d + od) * out_h * out_w;
   const ulong y_channel = (ulong)out_d * out_h * out_w;
 
   const int begin = part * (int)chunk, end = part + 1 == chunks ? (int)length : begin + (int)chunk;
@@ -192,18 +215,7 @@ T3_SINGLE void phase(ulong items, __global const float *restrict x, ulong x_star
     }
     for (int next = begin; next < end; next += BLOCK_W * VECTOR) {
       const int tw = max(min(next, (int)length - BLOCK_W * VECTOR), 0);
-      VEC sums[BLOCK_M][BLOCK_H][BLOCK_W][STRIDE_W];
-#pragma unroll
-      for (int m = 0; m < BLOCK_M; ++m)
-#pragma unroll
-        for (int h = 0; h < BLOCK_H; ++h)
-#pragma unroll
-          for (int v = 0; v < BLOCK_W; ++v)
-#pragma unroll
-            for (int a = 0; a < STRIDE_W; ++a) sums[m][h][v][a] = (VEC)bias[m];
-
-      __global const float *weights_c = weights;
-      __global const float *from = x;
+      line_t lines_of[TILE_M][BLOCK_M][BLOCK_H][BLOCK_W];
 #if EDGES
       INT_VEC inside[KERNEL_W][BLOCK_W];
 #pragma unroll
@@ -211,76 +223,110 @@ T3_SINGLE void phase(ulong items, __global const float *restrict x, ulong x_star
 #pragma unroll
         for (int v = 0; v < BLOCK_W; ++v) inside[k][v] = inside_row((tw + v * VECTOR) * INPUT_STEP_W + OFFSET_W(k), pitch);
 #endif
-      for (uint c = 0; c < GROUP_IN; ++c, from += channel, weights_c += taps_d * taps_h * ROW_WEIGHTS)
-        for (int j = 0; j < taps; ++j) {
-          __global const float *row[BLOCK_H];
-#if EDGES
-          find_rows(row, BLOCK_H, &input, from + shift[j], row_at[j], tw * INPUT_STEP_W);
-#else
+      for (uint first_c = 0; first_c < GROUP_IN; first_c += CHANNELS) {
+        const uint end_c = min(first_c + CHANNELS, (uint)GROUP_IN);
+#if GATHER
+        VEC gathered[CHANNELS * KERNEL_D * KERNEL_H][KERNEL_W][BLOCK_H][BLOCK_W];
+        int filled = 0;
+        for (uint c = first_c; c < end_c; ++c)
+          for (int j = 0; j < taps; ++j, ++filled) {
+            __global const float *row[BLOCK_H];
+            FIND_ROWS(row, x + c * channel, j);
 #pragma unroll
-          for (int h = 0; h < BLOCK_H; ++h) row[h] = from + shift[j] + (row_at[j] + h * INPUT_STEP_H) * pitch + tw * INPUT_STEP_W;
+            for (int k = 0; k < KERNEL_W; ++k)
+#pragma unroll
+              for (int h = 0; h < BLOCK_H; ++h)
+#pragma unroll
+                for (int v = 0; v < BLOCK_W; ++v) gathered[filled][k][h][v] = LOAD_X(row[h], k, v);
+          }
 #endif
-          __global const float *w = weights_c + weight_at[j];
+        for (uint m_block = first_block; m_block < end_block; ++m_block) {
+          VEC sums[BLOCK_M][BLOCK_H][BLOCK_W][STRIDE_W];
 #pragma unroll
-          for (int k = 0; k < KERNEL_W; ++k) {
-            VEC values[BLOCK_H][BLOCK_W];
+          for (int m = 0; m < BLOCK_M; ++m)
 #pragma unroll
             for (int h = 0; h < BLOCK_H; ++h)
 #pragma unroll
               for (int v = 0; v < BLOCK_W; ++v)
-#if EDGES
-                values[h][v] = load_x(row[h] + v * VECTOR * INPUT_STEP_W, OFFSET_W(k), inside[k][v]);
+#pragma unroll
+                for (int a = 0; a < STRIDE_W; ++a)
+                  sums[m][h][v][a] =
+                      first_c ? lines_of[m_block - first_block][m][h][v].vector[a] : (VEC)bias[m_block * BLOCK_M + m];
+
+          __global const float *weights_c = weights + m_block * BLOCK_WEIGHTS + first_c * taps_d * taps_h * ROW_WEIGHTS;
+          int at = 0;
+          for (uint c = first_c; c < end_c; ++c, weights_c += taps_d * taps_h * ROW_WEIGHTS)
+            for (int j = 0; j < taps; ++j, ++at) {
+#if !GATHER
+              __global const float *row[BLOCK_H];
+              FIND_ROWS(row, x + c * channel, j);
+#endif
+              __global const float *w = weights_c + weight_at[j];
+#pragma unroll
+              for (int k = 0; k < KERNEL_W; ++k) {
+                VEC values[BLOCK_H][BLOCK_W];
+#pragma unroll
+                for (int h = 0; h < BLOCK_H; ++h)
+#pragma unroll
+                  for (int v = 0; v < BLOCK_W; ++v)
+#if GATHER
+                    values[h][v] = gathered[at][k][h][v];
 #else
-                values[h][v] = load_strided(row[h] + v * VECTOR * INPUT_STEP_W, OFFSET_W(k) - MIN_OFFSET_W);
+                    values[h][v] = LOAD_X(row[h], k, v);
 #endif
 #pragma unroll
-            for (int m = 0; m < BLOCK_M; ++m)
+                for (int m = 0; m < BLOCK_M; ++m)
 #pragma unroll
-              for (int h = 0; h < BLOCK_H; ++h)
+                  for (int h = 0; h < BLOCK_H; ++h)
 #pragma unroll
-                for (int v = 0; v < BLOCK_W; ++v)
-                  sums[m][h][v][RESIDUE_W(k)] = fma(values[h][v], (VEC)w[k * BLOCK_M + m], sums[m][h][v][RESIDUE_W(k)]);
-          }
+                    for (int v = 0; v < BLOCK_W; ++v)
+                      sums[m][h][v][RESIDUE_W(k)] = fma(values[h][v], (VEC)w[k * BLOCK_M + m], sums[m][h][v][RESIDUE_W(k)]);
+              }
+            }
+
+            /* By way of memory, so that the stores are loops: unrolled they would be most of the code. Every index into sums is
+             * a constant: one that is not would keep all sums in memory. */
+#pragma unroll
+          for (int m = 0; m < BLOCK_M; ++m)
+#pragma unroll
+            for (int h = 0; h < BLOCK_H; ++h)
+#pragma unroll
+              for (int v = 0; v < BLOCK_W; ++v)
+#pragma unroll
+                for (int a = 0; a < STRIDE_W; ++a) lines_of[m_block - first_block][m][h][v].vector[a] = sums[m][h][v][a];
         }
-
-      /* By way of memory, so that the stores are loops: unrolled they would be most of the code. Every index into sums is a
-       * constant: one that is not would keep all sums in memory. */
-      line_t lines_of[BLOCK_M][BLOCK_H][BLOCK_W];
-#pragma unroll
-      for (int m = 0; m < BLOCK_M; ++m)
-#pragma unroll
-        for (int h = 0; h < BLOCK_H; ++h)
-#pragma unroll
-          for (int v = 0; v < BLOCK_W; ++v)
-#pragma unroll
-            for (int a = 0; a < STRIDE_W; ++a) lines_of[m][h][v].vector[a] = sums[m][h][v][a];
-
-      const int channels = min(BLOCK_M, (int)(GROUP_OUT - m_block * BLOCK_M));
-#if FLAT
-      int row = tw / pitch, col = tw - row * pitch;
-      const ulong row_step = (ulong)STRIDE_H * out_w;
-      for (int v = 0; v < BLOCK_W; ++v) {
-        const int rows = ((int)out_h - (int)ah - row * STRIDE_H + STRIDE_H - 1) / STRIDE_H;
-        __global float *to = y + (ulong)ah * out_w + row * row_step;
-#pragma unroll 1
-        for (int m = 0; m < channels; ++m, to += y_channel)
-          store_flat(to, &lines_of[m][0][v], col, pitch, (int)out_w, rows, row_step);
-        for (col += VECTOR; col >= pitch; col -= pitch) ++row;
       }
+
+      for (uint m_block = first_block; m_block < end_block; ++m_block) {
+        const int channels = min(BLOCK_M, (int)(GROUP_OUT - m_block * BLOCK_M));
+        __global float *y_block = y + m_block * BLOCK_M * y_channel;
+        const line_t(*block_lines)[BLOCK_H][BLOCK_W] = lines_of[m_block - first_block];
+#if FLAT
+        int row = tw / pitch, col = tw - row * pitch;
+        const ulong row_step = (ulong)STRIDE_H * out_w;
+        for (int v = 0; v < BLOCK_W; ++v) {
+          const int rows = ((int)out_h - (int)ah - row * STRIDE_H + STRIDE_H - 1) / STRIDE_H;
+          __global float *to = y_block + (ulong)ah * out_w + row * row_step;
+#pragma unroll 1
+          for (int m = 0; m < channels; ++m, to += y_channel)
+            store_flat(to, &block_lines[m][0][v], col, pitch, (int)out_w, rows, row_step);
+          for (col += VECTOR; col >= pitch; col -= pitch) ++row;
+        }
 #else
 #pragma unroll 1
-      for (int m = 0; m < channels; ++m)
+        for (int m = 0; m < channels; ++m)
 #pragma unroll 1
-        for (int h = 0; h < BLOCK_H; ++h) {
-          const uint oh = (th + h) * STRIDE_H + ah;
-          if (oh >= out_h) break;
-          __global float *to = y + m * y_channel + (ulong)oh * out_w;
-          for (int v = 0; v < BLOCK_W; ++v) {
-            const int o = (tw + v * VECTOR) * STRIDE_W;
-            if (o < out_w) store_outputs(to + o, &lines_of[m][h][v], (int)out_w - o);
+          for (int h = 0; h < BLOCK_H; ++h) {
+            const uint oh = (th + h) * STRIDE_H + ah;
+            if (oh >= out_h) break;
+            __global float *to = y_block + m * y_channel + (ulong)oh * out_w;
+            for (int v = 0; v < BLOCK_W; ++v) {
+              const int o = (tw + v * VECTOR) * STRIDE_W;
+              if (o < out_w) store_outputs(to + o, &block_lines[m][h][v], (int)out_w - o);
+            }
           }
-        }
 #endif
+      }
     }
   }
 }

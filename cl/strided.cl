@@ -1,5 +1,6 @@
 /* strided.cl: VECTOR values of a row that lie INPUT_STEP_W apart, as a convolution takes them. All values between are loaded in
- * whole vectors, which the other taps of a row need as well, and the wanted ones shuffled out. Required: INPUT_STEP_W, VECTOR. */
+ * whole vectors, which the other taps of a row need as well, and the wanted ones shuffled out. Required: INPUT_STEP_W, VECTOR.
+ */
 #if !defined(INPUT_STEP_W) || !defined(VECTOR)
 #error "INPUT_STEP_W and VECTOR are required"
 #endif
@@ -20,12 +21,12 @@
 #elif defined(__clang__) && INPUT_STEP_W == 2
 #define STRIDED(first, from) TAKE(first, VLOAD(from), VLOAD((from) + VECTOR))
 #elif defined(__clang__) && INPUT_STEP_W == 3
-#define STRIDED(first, from)                                                                           \
+#define STRIDED(first, from)                                                                            \
   __builtin_shufflevector(TAKE(first, VLOAD(from), VLOAD((from) + VECTOR)), VLOAD((from) + 2 * VECTOR), \
                           LANES(THIRD_LANE, first))
 #elif defined(__clang__) && INPUT_STEP_W == 4
-#define STRIDED(first, from)                                                                          \
-  __builtin_shufflevector(TAKE(first, VLOAD(from), VLOAD((from) + VECTOR)),                           \
+#define STRIDED(first, from)                                                \
+  __builtin_shufflevector(TAKE(first, VLOAD(from), VLOAD((from) + VECTOR)), \
                           TAKE(first, VLOAD((from) + 2 * VECTOR), VLOAD((from) + 3 * VECTOR)), LANES(HALVES_LANE, 0))
 #endif
 

@@ -1,5 +1,6 @@
 /* cmd_bench.c: `tconv3d bench`: how fast layers run on the device, beside what the device can do at best. A call is timed from
  * its enqueue to its completion, on device buffers, everything that a call does included, weights already packed. */
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -61,18 +62,12 @@ static error_t parse_one_of(const char *option, const char *text, const char *se
   return parse_fault(state, "%s '%s': it must be %s", option, text, served);
 }
 
-static error_t parse_operation(const char *text, tconv3d_operation *operation, const struct argp_state *state) {
-  for (*operation = TCONV3D_FORWARD; *operation <= TCONV3D_GRAD_WEIGHT; ++*operation)
-    if (!strcmp(text, tconv3d_operation_name(*operation))) return 0;
-  return parse_fault(state, "--op '%s': it must be forward, grad-input or grad-weight", text);
-}
-
 static error_t parse_bench(int key, char *arg, struct argp_state *state) {
   struct bench_options *options = state->input;
   switch (key) {
   case ARGP_KEY_INIT: state->child_inputs[0] = &options->device; return 0;
   case KEY_SHAPES: options->shapes = arg; return 0;
-  case KEY_OP: return parse_operation(arg, &options->operation, state);
+  case KEY_OP: return parse_operation(arg, TCONV3D_GRAD_WEIGHT, &options->operation, state_fault(state)) ? 0 : EINVAL;
   case KEY_DTYPE: return parse_one_of("--dtype", arg, "f32", "f64 f16 bf16", state);
   case KEY_SECONDS: return parse_seconds(arg, &options->seconds, state);
   case KEY_JSON: options->json = true; return 0;
@@ -133,10 +128,8 @@ struct call {
 static tconv3d_status enqueue(const struct bench *bench, const struct call *call) {
   cl_command_queue queue = bench->queue;
   switch (call->operation) {
-  case TCONV3D_GRAD_WEIGHT:
-    return tconv3d_enqueue_gradient(call->plan, queue, call->x, call->y, call->w, NULL, 0, NULL, NULL);
-  case TCONV3D_GRAD_INPUT:
-    return tconv3d_enqueue(call->plan, call->weights, queue, call->y, call->x, NULL, 0, NULL, NULL);
+  case TCONV3D_GRAD_WEIGHT: return tconv3d_enqueue_gradient(call->plan, queue, call->x, call->y, call->w, NULL, 0, NULL, NULL);
+  case TCONV3D_GRAD_INPUT: return tconv3d_enqueue(call->plan, call->weights, queue, call->y, call->x, NULL, 0, NULL, NULL);
   default: return tconv3d_enqueue(call->plan, call->weights, queue, call->x, call->y, NULL, 0, NULL, NULL);
   }
 }
@@ -221,8 +214,8 @@ static bool bench_layer(const struct bench *bench, const struct bench_options *o
   tconv3d_status status = make_plan(context, options, shape, &plan, &result->cold);
   if (status == TCONV3D_OK) status = make_plan(context, options, shape, &second, &result->warm_plan);
   if (status == TCONV3D_OK) status = tconv3d_plan_query(plan, &result->plan);
-  bool done = status == TCONV3D_OK ? bench_plan(bench, options, &shape->desc, plan, result, fault)
-                                   : fault_from_status(fault, status);
+  bool done =
+      status == TCONV3D_OK ? bench_plan(bench, options, &shape->desc, plan, result, fault) : fault_from_status(fault, status);
   tconv3d_plan_destroy(second);
   tconv3d_plan_destroy(plan);
   return done;

@@ -11,14 +11,16 @@ struct explain_options {
   int64_t input[5], channels, kernel[3];
   int input_rank;
   bool has_channels, has_kernel, no_bias;
+  tconv3d_operation operation;
 };
 
-enum { KEY_INPUT = 512, KEY_CHANNELS, KEY_KERNEL, KEY_NO_BIAS };
+enum { KEY_INPUT = 512, KEY_CHANNELS, KEY_KERNEL, KEY_NO_BIAS, KEY_OP };
 
 static const struct argp_option explain_options_table[] = {
     {"input", KEY_INPUT, "N,C,D,H,W", 0, "the input's shape; C,D,H,W for one without a batch axis", 0},
     {"channels", KEY_CHANNELS, "C_OUT", 0, "output channels", 0},
     {"kernel", KEY_KERNEL, "K", 0, "kernel size: one number, or three as D,H,W", 0},
+    {"op", KEY_OP, "OP", 0, "forward (default), grad-input, grad-weight or grad-bias", 0},
     {"no-bias", KEY_NO_BIAS, NULL, 0, "a layer without a bias", 0},
     {0},
 };
@@ -48,6 +50,7 @@ static error_t parse_explain(int key, char *arg, struct argp_state *state) {
   case KEY_KERNEL:
     options->has_kernel = true;
     return parse_triple("--kernel", arg, options->kernel, state_fault(state)) ? 0 : EINVAL;
+  case KEY_OP: return parse_operation(arg, TCONV3D_GRAD_BIAS, &options->operation, state_fault(state)) ? 0 : EINVAL;
   case KEY_NO_BIAS: options->no_bias = true; return 0;
   case ARGP_KEY_END: return check_complete(options, state);
   default: return ARGP_ERR_UNKNOWN;
@@ -77,13 +80,14 @@ static void print_shape(const int64_t shape[5], int rank) {
   for (int axis = 5 - rank; axis < 5; axis++) printf("%" PRId64 "%s", shape[axis], axis < 4 ? ", " : ")\n");
 }
 
-static bool print_plan(const tconv3d_plan *plan, const tconv3d_device_info *device, int rank, struct fault *fault) {
+static bool print_plan(const tconv3d_plan *plan, const tconv3d_device_info *device, tconv3d_operation operation, int rank,
+                       struct fault *fault) {
   tconv3d_plan_info info;
   tconv3d_status status = tconv3d_plan_query(plan, &info);
   if (status != TCONV3D_OK) return fault_from_status(fault, status);
   const char *text = tconv3d_plan_explain(plan);
   size_t length = strlen(text);
-  print_shape(info.output_shape, rank);
+  print_shape(info.output_shape, operation == TCONV3D_GRAD_WEIGHT || operation == TCONV3D_GRAD_BIAS ? 5 : rank);
   printf("device           %u:%u %s (%s)\n", device->platform_index, device->device_index, device->name, device->platform_name);
   printf("algorithm        %s\n", info.algorithm);
   printf("x, w, y          %" PRIu64 ", %" PRIu64 ", %" PRIu64 " bytes\n", info.x_bytes, info.w_bytes, info.y_bytes);
@@ -101,9 +105,10 @@ static bool explain_on_device(const struct explain_options *options, const tconv
   if (!open_context(&options->layer.device, &context, &device, fault)) return false;
   tconv3d_plan_options plan_options = TCONV3D_PLAN_OPTIONS_INIT;
   plan_options.algorithm = options->layer.device.algorithm;
+  plan_options.operation = options->operation;
   tconv3d_status status = tconv3d_plan_create(context, desc, &plan_options, &plan);
   bool done = status == TCONV3D_OK || fault_from_status(fault, status);
-  if (done) done = print_plan(plan, &device, options->input_rank, fault);
+  if (done) done = print_plan(plan, &device, options->operation, options->input_rank, fault);
   tconv3d_plan_destroy(plan);
   tconv3d_context_destroy(context);
   return done;

@@ -46,9 +46,7 @@ static error_t parse_gradient(int key, char *arg, struct argp_state *state) {
   struct gradient_options *options = state->input;
   const struct gradient_kind *kind = options->kind;
   switch (key) {
-  case ARGP_KEY_INIT:
-    state->child_inputs[0] = kind->layer ? (void *)&options->layer : (void *)&options->layer.device;
-    return 0;
+  case ARGP_KEY_INIT: state->child_inputs[0] = kind->layer ? (void *)&options->layer : (void *)&options->layer.device; return 0;
   case KEY_KERNEL:
     options->has_kernel = true;
     return parse_triple("--kernel", arg, options->kernel, state_fault(state)) ? 0 : EINVAL;
@@ -132,8 +130,8 @@ static bool input_size(const struct layer_options *layer, const struct arrays *a
                    "GY: its size %" PRId64 " along axis %c is no output size of the layer (kernel_size %" PRId64
                    ", --stride %" PRId64 ", --padding %" PRId64 ", --output-padding %" PRId64 ", --dilation %" PRId64
                    "): no input size leads to it",
-                   out, "DHW"[axis], desc->kernel_size[axis], stride, layer->padding[axis], layer->output_padding[axis],
-                   layer->dilation[axis]);
+                   out, "DHW"[axis], desc -> kernel_size[axis], stride, layer -> padding[axis], layer -> output_padding[axis],
+                   layer -> dilation[axis]);
 }
 
 static bool desc_of_input(const struct gradient_options *options, const struct arrays *arrays, tconv3d_desc *desc,

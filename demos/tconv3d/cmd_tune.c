@@ -16,15 +16,17 @@ struct tune_options {
   const char *shapes, *export_path, *import_path;
   double seconds;
   int64_t candidates;
+  tconv3d_operation operation;
 };
 
-enum { KEY_SHAPES = 512, KEY_SECONDS, KEY_CANDIDATES, KEY_EXPORT, KEY_IMPORT };
+enum { KEY_SHAPES = 512, KEY_SECONDS, KEY_CANDIDATES, KEY_EXPORT, KEY_IMPORT, KEY_OP };
 
 static const struct argp_option tune_option_table[] = {
     {"shapes", KEY_SHAPES, "FILE", 0,
      "the layers to tune (default: bench's built-in list, but none with --import or --export), a line each: name N Cin Cout "
      "D,H,W kernel stride padding output_padding dilation groups",
      0},
+    {"op", KEY_OP, "OP", 0, "forward (default), grad-input, grad-weight or grad-bias", 0},
     {"seconds", KEY_SECONDS, "S", 0, "how long to measure each candidate (default 0.1)", 0},
     {"candidates", KEY_CANDIDATES, "N", 0, "how many candidates to measure at most for each layer (default 12)", 0},
     {"import", KEY_IMPORT, "FILE", 0, "first, take the tunings of FILE into the cache", 0},
@@ -51,6 +53,7 @@ static error_t parse_tune(int key, char *arg, struct argp_state *state) {
   case KEY_SHAPES: options->shapes = arg; return 0;
   case KEY_SECONDS: return parse_seconds(arg, &options->seconds, state);
   case KEY_CANDIDATES: return parse_candidates(arg, &options->candidates, state);
+  case KEY_OP: return parse_operation(arg, TCONV3D_GRAD_BIAS, &options->operation, state_fault(state)) ? 0 : EINVAL;
   case KEY_EXPORT: options->export_path = arg; return 0;
   case KEY_IMPORT: options->import_path = arg; return 0;
   case ARGP_KEY_SUCCESS:
@@ -181,6 +184,7 @@ static bool tune_all(tconv3d_context *context, const struct tune_options *option
   tconv3d_tune_options tune = TCONV3D_TUNE_OPTIONS_INIT;
   tune.seconds = options->seconds, tune.max_candidates = (size_t)options->candidates;
   tune.progress = show_progress, tune.user = &bar;
+  tune.operation = options->operation;
   bool done = true, stored = true;
   printf("%-12s %12s %10s %7s  %s\n", "layer", "predicted ms", "tuned ms", "ratio", "winner");
   progress_start(&bar.progress, (int64_t)shapes->count * SHAPE_STEPS, "tune");

@@ -179,6 +179,17 @@ bool parse_triple(const char *option, const char *text, int64_t triple[3], struc
   return true;
 }
 
+bool parse_operation(const char *text, tconv3d_operation last, tconv3d_operation *operation, struct fault *fault) {
+  char names[128] = "";
+  for (*operation = TCONV3D_FORWARD; *operation <= last; ++*operation) {
+    const char *name = tconv3d_operation_name(*operation);
+    if (!strcmp(text, name)) return true;
+    size_t used = strlen(names);
+    snprintf(names + used, sizeof names - used, "%s%s", used ? ", " : "", name);
+  }
+  return fault_set(fault, EXIT_WRONG_USE, "--op '%s': it must be one of %s", text, names);
+}
+
 bool check_algorithm(const char *option, const char *name, struct fault *fault) {
   char known[256] = "";
   const char *candidate;

@@ -38,8 +38,7 @@ static void check_stdout(void) {
 static int print_help(void) {
   printf("Usage: tconv3d COMMAND [ARGUMENTS]\n\n"
          "3D transposed convolution (PyTorch's nn.ConvTranspose3d) on OpenCL devices.\n\n");
-  for (int i = 0; i < NUM_COMMANDS; i++)
-    printf("  %-11s %s\n", commands[i].name, commands[i].summary);
+  for (int i = 0; i < NUM_COMMANDS; i++) printf("  %-11s %s\n", commands[i].name, commands[i].summary);
   printf("\n`tconv3d COMMAND --help` tells a command's arguments; --version prints the version.\n"
          "Exit status: 0 done, 2 wrong use or an invalid parameter or file, 1 anything else.\n");
   return EXIT_DONE;

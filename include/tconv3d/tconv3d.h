@@ -98,12 +98,12 @@ TCONV3D_API tconv3d_status tconv3d_plan_create(tconv3d_context *context, const t
 TCONV3D_API void tconv3d_plan_destroy(tconv3d_plan *plan);
 
 typedef struct tconv3d_plan_info {
-  const char *algorithm;   /* static storage */
-  int64_t output_shape[5]; /* of what the plan writes, as tconv3d_target_shape has it */
+  const char *algorithm;              /* static storage */
+  int64_t output_shape[5];            /* of what the plan writes, as tconv3d_target_shape has it */
   uint64_t x_bytes, w_bytes, y_bytes; /* of the descriptor's tensors; of their gradients too */
-  uint64_t workspace_bytes;     /* device memory that each call in flight needs beside x, y and the weights */
-  uint64_t packed_weight_bytes; /* device memory of one tconv3d_weights */
-  int deterministic;            /* 1: the same input gives the same bits at every call */
+  uint64_t workspace_bytes;           /* device memory that each call in flight needs beside x, y and the weights */
+  uint64_t packed_weight_bytes;       /* device memory of one tconv3d_weights */
+  int deterministic;                  /* 1: the same input gives the same bits at every call */
 } tconv3d_plan_info;
 TCONV3D_API tconv3d_status tconv3d_plan_query(const tconv3d_plan *plan, tconv3d_plan_info *info);
 
@@ -155,12 +155,12 @@ TCONV3D_API tconv3d_status tconv3d_enqueue(const tconv3d_plan *plan, const tconv
                                            cl_uint num_events, const cl_event *wait_list, cl_event *event);
 
 /* Enqueues a gradient with respect to the weight or the bias, by a plan for TCONV3D_GRAD_WEIGHT or TCONV3D_GRAD_BIAS, with the
- * same rules. x is not looked at for the bias. (The gradient with respect to the input needs the weights as a forward call does:
- * make a plan for TCONV3D_GRAD_INPUT, weights for it with bias NULL, and hand gy and gx to tconv3d_enqueue as x and y.) */
+ * same rules. x is not looked at for the bias. (The gradient with respect to the input needs the weights as a forward call
+ * does: make a plan for TCONV3D_GRAD_INPUT, weights for it with bias NULL, and hand gy and gx to tconv3d_enqueue as x and y.)
+ */
 TCONV3D_API tconv3d_status tconv3d_enqueue_gradient(const tconv3d_plan *plan, cl_command_queue queue, tconv3d_buffer x,
-                                                    tconv3d_buffer gy, tconv3d_buffer gradient,
-                                                    const tconv3d_buffer *workspace, cl_uint num_events,
-                                                    const cl_event *wait_list, cl_event *event);
+                                                    tconv3d_buffer gy, tconv3d_buffer gradient, const tconv3d_buffer *workspace,
+                                                    cl_uint num_events, const cl_event *wait_list, cl_event *event);
 
 /* y = layer(x) with dense host arrays, blocking; runs one at a time on each device of a context. CPU devices work in the arrays
  * themselves where they are aligned to the device's base address alignment (clGetDeviceInfo CL_DEVICE_MEM_BASE_ADDR_ALIGN, in

@@ -186,7 +186,8 @@ void t3_define_stream(t3_text *defines, const t3_problem *problem, bool whole_ro
   const t3_axis *w = &problem->layer.axis[T3_W];
   uint64_t y_bytes = (uint64_t)problem->layer.y_count * sizeof(float);
   bool whole_lines = whole_rows && w->out % CACHE_LINE == 0 && width * t3_output_step(w) % CACHE_LINE == 0;
-  t3_define(defines, "STREAM", whole_lines && problem->beta == 0 && problem->device.cache_bytes && y_bytes > problem->device.cache_bytes / 4);
+  t3_define(defines, "STREAM",
+            whole_lines && problem->beta == 0 && problem->device.cache_bytes && y_bytes > problem->device.cache_bytes / 4);
 }
 
 void t3_define_edges(t3_text *defines, const t3_problem *problem, const t3_padded *padded) {

@@ -9,10 +9,12 @@
 #include "base/checked.h"
 #include "base/status.h"
 
-/* What one work-item computes at a time: m output channels, h rows, v vectors of width values of t, for all residues of W.
- * flat: vectors run over whole planes instead of rows (then h is 1). in_place: by rows without the copy of x. */
+/* What one work-item computes at a time: m output channels, h rows, v vectors of width values of t, for all residues of W. How
+ * x is walked: by rows of a copy, over whole planes of it (then h is 1), or by rows of x itself. gather: several blocks of m
+ * share vectors of x that are laid out first. */
+enum walk { ROWS, PLANES, IN_PLACE };
 struct block {
-  int64_t width, m, h, v, flat, in_place;
+  int64_t width, m, h, v, walk, gather;
 };
 
 enum {
@@ -22,6 +24,8 @@ enum {
   MAX_RESIDUES = 64,  /* of D and H: the length of the tables in the program */
   CHUNK = 1 << 17,    /* multiply-adds by channel, of one tap, that a work-item does at least */
   MAX_BLOCK_H = 4,
+  GATHERED_BYTES = 16 << 10, /* in the first cache, beside the sums of the blocks that share them */
+  SUMS_BYTES = 16 << 10,
   MAX_UNROLLED = 512 /* multiply-adds in the innermost body */
 };
 
@@ -56,14 +60,14 @@ static int64_t flat_pitch(const t3_problem *problem) {
 /* Values of t in a line. */
 static int64_t line_length(const t3_problem *problem, const struct block *block) {
   int64_t t_w = t3_positions(problem, T3_W);
-  return block->flat ? (t3_positions(problem, T3_H) - 1) * flat_pitch(problem) + t_w : t_w;
+  return block->walk == PLANES ? (t3_positions(problem, T3_H) - 1) * flat_pitch(problem) + t_w : t_w;
 }
 
 /* Different values of t of one plane that a line-by-line walk computes, and how many of them are outputs. */
 static double lanes_used(const t3_problem *problem, const struct block *block) {
   int64_t t_w = t3_positions(problem, T3_W), t_h = t3_positions(problem, T3_H), step = block->width * block->v;
   double useful = (double)t_w * (double)t_h;
-  int64_t rows = block->flat ? 1 : t3_round_up(t_h, block->h);
+  int64_t rows = block->walk == PLANES ? 1 : t3_round_up(t_h, block->h);
   return useful / ((double)rows * (double)t3_round_up(line_length(problem, block), step));
 }
 
@@ -78,39 +82,76 @@ static bool in_registers(const t3_problem *problem, const struct block *block) {
   return block->m * vectors * t3_used_residues(problem, T3_W) + vectors + spare <= registers_of(problem);
 }
 
-/* Cycles of the innermost body of a block: one tap of D and H, one input channel. A load of a whole vector of x counts twice,
- * as it mostly crosses a line of the cache. */
-static double body_cycles(const t3_problem *problem, const struct block *block, const t3_padded *padded) {
-  const t3_axis *w = &problem->layer.axis[T3_W];
-  int64_t vectors = block->h * block->v;
-  double products = (double)(block->m * vectors * w->kernel);
-  double loads = (double)(loads_w(problem, block) * vectors + w->kernel * block->m);
-  double cycles = t3_body_cycles(problem, block->width, products, loads,
-                                 (double)t3_ceil_div(w->kernel, t3_max(t3_used_residues(problem, T3_W), 1)));
-  if (!in_registers(problem, block)) cycles *= 2; /* spilled at every step */
-  return cycles + t3_in_place_cycles(padded, (double)block->h, (double)((offsets_w(problem) - 1) * vectors));
-}
-
 static t3_padded pad_sizes(const t3_problem *problem, const struct block *block) {
-  int64_t step = block->width * block->v, pitch = block->flat ? flat_pitch(problem) : 0;
+  int64_t step = block->width * block->v, pitch = block->walk == PLANES ? flat_pitch(problem) : 0;
   int64_t slack = line_length(problem, block) < step ? step * t3_step(problem, T3_W) : 0;
-  if (block->flat) slack += t3_max(t3_positions(problem, T3_W) + t3_span(problem, T3_W) - pitch, 0);
+  if (block->walk == PLANES) slack += t3_max(t3_positions(problem, T3_W) + t3_span(problem, T3_W) - pitch, 0);
   t3_padded padded = t3_padded_of(problem, block->h, pitch, slack);
-  if (block->in_place) t3_read_in_place(problem, step, &padded);
+  if (block->walk == IN_PLACE) t3_read_in_place(problem, step, &padded);
   return padded;
 }
 
-/* Adds a block, and the same in place where that says something else. */
+/* Bytes of what one input channel lays out. */
+static int64_t gathered_bytes(const t3_problem *problem, const struct block *block) {
+  const t3_axis *axis = problem->layer.axis;
+  return axis[T3_D].kernel * axis[T3_H].kernel * axis[T3_W].kernel * block->h * block->v * block->width *
+         (int64_t)sizeof(float);
+}
+
+static int64_t m_blocks(const t3_problem *problem, const struct block *block) {
+  return t3_ceil_div(problem->layer.group_out, block->m);
+}
+
+/* Blocks of channels that a work-item takes, even parts of all of them, and input channels at a time. */
+static int64_t tile_m(const t3_problem *problem, const struct block *block) {
+  int64_t sums =
+      block->m * block->h * block->v * block->width * t3_output_step(&problem->layer.axis[T3_W]) * (int64_t)sizeof(float);
+  int64_t blocks = m_blocks(problem, block), most = t3_max(SUMS_BYTES / sums, 1);
+  return block->gather ? t3_ceil_div(blocks, t3_ceil_div(blocks, most)) : 1;
+}
+static int64_t channels_at_once(const t3_problem *problem, const struct block *block) {
+  int64_t all = problem->layer.group_in, most = t3_max(GATHERED_BYTES / gathered_bytes(problem, block), 1);
+  return block->gather ? t3_ceil_div(all, t3_ceil_div(all, most)) : all;
+}
+
+/* Cycles in which a block's rows of x under one tap of D and H are found, loaded, shuffled and masked. A load of a whole vector
+ * counts twice, as it mostly crosses a line of the cache. */
+static double fetch_loads(const t3_problem *problem, const struct block *block) {
+  return (double)(loads_w(problem, block) * block->h * block->v);
+}
+
+/* Cycles of the innermost body of a block: one tap of D and H, one input channel. What is laid out first is fetched once for
+ * all blocks that share it, and stored; what is not comes from the second cache for every one of them (measured: two cycles a
+ * line that the multiply-adds do not hide). */
+static double body_cycles(const t3_problem *problem, const struct block *block, const t3_padded *padded) {
+  const t3_axis *w = &problem->layer.axis[T3_W];
+  int64_t vectors = block->h * block->v;
+  double products = (double)(block->m * vectors * w->kernel), fetched = fetch_loads(problem, block);
+  double laid = (double)(w->kernel * vectors), weights = (double)(w->kernel * block->m);
+  double chain = (double)t3_ceil_div(w->kernel, t3_max(t3_used_residues(problem, T3_W), 1));
+  double cycles = t3_body_cycles(problem, block->width, products, (block->gather ? laid : fetched) + weights, chain);
+  double once = t3_in_place_cycles(padded, (double)block->h, (double)((offsets_w(problem) - 1) * vectors));
+  if (!in_registers(problem, block)) cycles *= 2; /* spilled at every step */
+  if (block->gather) return cycles + (once + fetched + laid) / (double)tile_m(problem, block);
+  return cycles + once;
+}
+
+/* Adds a block in every way to walk x that says something else. */
 static size_t add_variants(const t3_problem *problem, struct block block, t3_variant *list, size_t count) {
-  for (block.in_place = 0; block.in_place < 2 - block.flat; ++block.in_place)
-    if (count < T3_MAX_VARIANTS && (!block.in_place || pad_sizes(problem, &block).edge_width))
-      list[count++] = (t3_variant){{block.width, block.m, block.h, block.v, block.flat, block.in_place}};
+  bool planes = block.walk == PLANES;
+  for (int walk = planes ? PLANES : ROWS; walk <= (planes ? PLANES : IN_PLACE); walk += 2) {
+    block.walk = walk;
+    if (walk == IN_PLACE && !pad_sizes(problem, &block).edge_width) continue;
+    for (block.gather = 0; block.gather < 2 && count < T3_MAX_VARIANTS; ++block.gather)
+      if (!block.gather || (tile_m(problem, &block) > 1 && gathered_bytes(problem, &block) <= GATHERED_BYTES))
+        list[count++] = (t3_variant){{block.width, block.m, block.h, block.v, block.walk, block.gather}};
+  }
   return count;
 }
 
 /* Every block that the registers hold: 32 where the vectors are of 512 bits (AVX-512), else 16. */
 static size_t variants(const t3_problem *problem, t3_variant *list) {
-  static const int64_t ms[] = {8, 6, 4, 3, 2, 1};
+  static const int64_t ms[] = {24, 16, 12, 8, 6, 4, 3, 2, 1};
   static const int64_t shapes[][3] = {{0, 1, 1}, {0, 1, 2}, {0, 1, 3}, {0, 1, 4}, {0, 2, 1}, {0, 2, 2}, {0, 3, 1}, {0, 4, 1},
                                       {0, 4, 2}, {1, 1, 1}, {1, 1, 2}, {1, 1, 3}, {1, 1, 4}, {1, 1, 8}}; /* flat, h, v */
   int64_t native = t3_max(t3_min(problem->device.vector_width, 16), 4);
@@ -120,7 +161,7 @@ static size_t variants(const t3_problem *problem, t3_variant *list) {
     for (size_t m = 0; m < sizeof ms / sizeof *ms; ++m)
       for (size_t i = 0; i < sizeof shapes / sizeof *shapes; ++i) {
         if (steps && shapes[i][0]) continue;
-        struct block block = {width, ms[m], shapes[i][1], shapes[i][2], shapes[i][0], 0};
+        struct block block = {width, ms[m], shapes[i][1], shapes[i][2], shapes[i][0] ? PLANES : ROWS, 0};
         bool least = block.m == 1 && block.h * block.v == 1;
         if (!least &&
             (!in_registers(problem, &block) || block.m * block.h * block.v * problem->layer.axis[T3_W].kernel > MAX_UNROLLED))
@@ -144,7 +185,8 @@ static int64_t packed_count(const t3_problem *problem, const struct block *block
 
 static bool applicable(const t3_problem *problem, char *why, size_t capacity) {
   const t3_axis *axis = problem->layer.axis;
-  if (t3_output_step(&axis[T3_W]) > MAX_STRIDE_W) return t3_too_much(why, capacity, "stride of axis W", axis[T3_W].stride, MAX_STRIDE_W);
+  if (t3_output_step(&axis[T3_W]) > MAX_STRIDE_W)
+    return t3_too_much(why, capacity, "stride of axis W", axis[T3_W].stride, MAX_STRIDE_W);
   if (axis[T3_W].kernel > MAX_KERNEL_W)
     return t3_too_much(why, capacity, "kernel_size of axis W", axis[T3_W].kernel, MAX_KERNEL_W);
   int64_t taps_dh = axis[T3_D].kernel * axis[T3_H].kernel;
@@ -178,8 +220,11 @@ static void define_all(const t3_problem *problem, const struct block *block, con
   t3_define(defines, "BLOCK_M", block->m);
   t3_define(defines, "BLOCK_H", block->h);
   t3_define(defines, "BLOCK_W", block->v);
-  t3_define(defines, "FLAT", block->flat);
-  t3_define_stream(defines, problem, !block->flat, block->width);
+  t3_define(defines, "FLAT", block->walk == PLANES);
+  t3_define(defines, "GATHER", block->gather);
+  t3_define(defines, "TILE_M", tile_m(problem, block));
+  t3_define(defines, "CHANNELS", channels_at_once(problem, block));
+  t3_define_stream(defines, problem, block->walk != PLANES, block->width);
   t3_define_edges(defines, problem, padded);
   t3_define_min_offsets(defines, problem);
   for (int a = T3_D; a <= T3_H; ++a) t3_define_tables(defines, a, problem);
@@ -188,23 +233,23 @@ static void define_all(const t3_problem *problem, const struct block *block, con
 static void add_launches(const t3_problem *problem, const struct block *block, const t3_padded *padded, t3_recipe *recipe) {
   const t3_layer *layer = &problem->layer;
   const t3_axis *axis = layer->axis;
-  int64_t m_blocks = t3_ceil_div(layer->group_out, block->m);
+  int64_t blocks_m = m_blocks(problem, block), tiles_m = t3_ceil_div(blocks_m, tile_m(problem, block));
   int64_t phases = problem->phases[T3_D].residues * problem->phases[T3_H].residues;
   const int64_t *size = padded->size;
 
-  recipe->pack = (t3_launch){.kernel = "phase_pack", .local = 1, .items = layer->groups * m_blocks * phases};
+  recipe->pack = (t3_launch){.kernel = "phase_pack", .local = 1, .items = layer->groups * blocks_m * phases};
   T3_ARGS(&recipe->pack, {T3_WEIGHT, 0}, {T3_BIAS, 0}, {T3_PACKED, 0}, {T3_NUMBER, layer->has_bias});
   t3_add_pad(problem, padded, recipe);
   t3_launch *main = &recipe->run[recipe->num_run++];
   /* Work-items of a hundred thousand multiply-adds: enough of them for all cores to end together, not so many that starting
    * them counts. */
   int64_t step = block->width * block->v, length = line_length(problem, block);
-  int64_t lines = block->flat ? 1 : t3_ceil_div(t3_positions(problem, T3_H), block->h);
-  int64_t blocks = t3_max(CHUNK / (step * block->h * block->m * layer->group_in), 1);
-  int64_t chunk = step * (block->flat ? blocks : t3_max(blocks, t3_ceil_div(length, step)));
+  int64_t lines = block->walk == PLANES ? 1 : t3_ceil_div(t3_positions(problem, T3_H), block->h);
+  int64_t blocks = t3_max(CHUNK / (step * block->h * block->m * tile_m(problem, block) * layer->group_in), 1);
+  int64_t chunk = step * (block->walk == PLANES ? blocks : t3_max(blocks, t3_ceil_div(length, step)));
   int64_t run = t3_min(t3_max(blocks * step / t3_max(length, step), 1), lines);
   int64_t rows = t3_positions(problem, T3_D) * t3_ceil_div(lines, run) * t3_max(length / chunk, 1);
-  *main = (t3_launch){.kernel = "phase", .local = 1, .items = layer->batch * layer->groups * rows * phases * m_blocks};
+  *main = (t3_launch){.kernel = "phase", .local = 1, .items = layer->batch * layer->groups * rows * phases * tiles_m};
   T3_ARGS(main, t3_x_arg(padded), t3_edge_arg(padded), {T3_PACKED, 0}, {T3_Y, 0}, {T3_NUMBER, padded->edge_width},
           {T3_NUMBER, t3_planes(problem)}, {T3_NUMBER, size[T3_D]}, {T3_NUMBER, size[T3_H]}, {T3_NUMBER, size[T3_W]},
           {T3_NUMBER, axis[T3_D].in}, {T3_NUMBER, axis[T3_H].in}, {T3_NUMBER, axis[T3_D].out}, {T3_NUMBER, axis[T3_H].out},
@@ -221,8 +266,8 @@ static tconv3d_status recipe(const t3_problem *problem, const t3_variant *varian
   add_launches(problem, &block, &padded, recipe);
   snprintf(recipe->detail, sizeof recipe->detail,
            "%" PRId64 " channels x %" PRId64 " rows x %" PRId64 " vectors of %" PRId64 " x %" PRId64 " residues along %s, %s",
-           block.m, block.h, block.v, block.width, t3_output_step(&problem->layer.axis[T3_W]), block.flat ? "planes" : "rows",
-           t3_reading(&padded));
+           block.m, block.h, block.v, block.width, t3_output_step(&problem->layer.axis[T3_W]),
+           block.walk == PLANES ? "planes" : "rows", t3_reading(&padded));
   return TCONV3D_OK;
 }
 

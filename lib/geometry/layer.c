@@ -137,13 +137,13 @@ static tconv3d_status fill_axis(const tconv3d_desc *desc, int a, t3_axis *axis) 
 
 static t3_layer layer_channels(const tconv3d_desc *desc) {
   return (t3_layer){.batch = desc->batch,
-                      .in_channels = desc->in_channels,
-                      .out_channels = desc->out_channels,
-                      .groups = desc->groups,
-                      .group_in = desc->in_channels / desc->groups,
-                      .group_out = desc->out_channels / desc->groups,
-                      .has_bias = desc->has_bias,
-                      .transposed = true};
+                    .in_channels = desc->in_channels,
+                    .out_channels = desc->out_channels,
+                    .groups = desc->groups,
+                    .group_in = desc->in_channels / desc->groups,
+                    .group_out = desc->out_channels / desc->groups,
+                    .has_bias = desc->has_bias,
+                    .transposed = true};
 }
 
 tconv3d_status t3_layer_init(const tconv3d_desc *desc, t3_layer *layer) {

@@ -28,8 +28,8 @@ typedef struct t3_operands {
   int count;
 } t3_operands;
 
-/* Of a plan that takes weights, and of one for a gradient with respect to them or the bias. Refuses NULL, weights of another plan,
- * and a plan of the other kind. Where the batch is 0 nothing of x and gy is looked at. */
+/* Of a plan that takes weights, and of one for a gradient with respect to them or the bias. Refuses NULL, weights of another
+ * plan, and a plan of the other kind. Where the batch is 0 nothing of x and gy is looked at. */
 tconv3d_status t3_layer_operands(const tconv3d_plan *plan, const tconv3d_weights *weights, tconv3d_buffer x, tconv3d_buffer y,
                                  t3_operands *operands);
 tconv3d_status t3_gradient_operands(const tconv3d_plan *plan, tconv3d_buffer x, tconv3d_buffer gy, tconv3d_buffer gradient,
