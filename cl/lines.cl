@@ -94,6 +94,14 @@ static inline void store_piece(__global float *to, const float *from, int count)
   for (; i < count; ++i) to[i] = LANE_RESULT(from[i], to + i);
 }
 
+/* A line's last block starts where it still ends with the line, so it computes again what the block before has stored: these
+ * first values of t are passed over where a result depends on what it replaces. */
+#ifdef BETA
+#define DONE_BEFORE(next, first) ((next) - (first))
+#else
+#define DONE_BEFORE(next, first) 0
+#endif
+
 /* Stores VECTOR values of t, interleaved: count outputs, all VECTOR*STRIDE_W of them but at a row's end. */
 static inline void store_outputs(__global float *to, const line_t *sums, int count) {
   if (count >= STRIDE_W * VECTOR) {
@@ -114,4 +122,16 @@ static inline void store_outputs(__global float *to, const line_t *sums, int cou
   line_t row;
   interleave(sums, &row);
   store_piece(to, row.lane, count);
+}
+
+/* The same without the first done values of t. */
+static inline void store_after(__global float *to, const line_t *sums, int count, int done) {
+  if (done <= 0) {
+    store_outputs(to, sums, count);
+    return;
+  }
+  line_t row;
+  interleave(sums, &row);
+  count = min(count, STRIDE_W * VECTOR) - done * STRIDE_W;
+  if (count > 0) store_piece(to + done * STRIDE_W, row.lane + done * STRIDE_W, count);
 }

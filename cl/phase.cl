@@ -138,8 +138,9 @@ T3_SINGLE void phase_pack(ulong items, __global const float *restrict w, ulong w
 #if FLAT
 /* The same for VECTOR values of t that begin at column col of a line of rows of pitch values: to is that row of y, the first of
  * rows that there are, each row_step elements further. */
-static inline void store_flat(__global float *to, const line_t *line, int col, int pitch, int out_w, int rows, ulong row_step) {
-  if (col + VECTOR <= pitch) {
+static inline void store_flat(__global float *to, const line_t *line, int col, int pitch, int out_w, int rows, ulong row_step,
+                              int done) {
+  if (done <= 0 && col + VECTOR <= pitch) {
     const int count = out_w - col * STRIDE_W;
     if (count > 0 && rows > 0) store_outputs(to + col * STRIDE_W, line, count);
     return;
@@ -148,7 +149,8 @@ static inline void store_flat(__global float *to, const line_t *line, int col, i
   interleave(line, &row);
   for (int lane = 0; lane < VECTOR && rows > 0; --rows, to += row_step, col = 0) {
     const int lanes = min(VECTOR - lane, pitch - col), count = min(lanes * STRIDE_W, out_w - col * STRIDE_W);
-    if (count > 0) store_piece(to + col * STRIDE_W, row.lane + lane * STRIDE_W, count);
+    const int past = max(done - lane, 0), left = count - past * STRIDE_W;
+    if (left > 0) store_piece(to + (col + past) * STRIDE_W, row.lane + (lane + past) * STRIDE_W, left);
     lane += lanes;
   }
 }
@@ -309,7 +311,7 @@ T3_SINGLE void phase(ulong items, __global const float *restrict x, ulong x_star
           __global float *to = y_block + (ulong)ah * out_w + row * row_step;
 #pragma unroll 1
           for (int m = 0; m < channels; ++m, to += y_channel)
-            store_flat(to, &block_lines[m][0][v], col, pitch, (int)out_w, rows, row_step);
+            store_flat(to, &block_lines[m][0][v], col, pitch, (int)out_w, rows, row_step, DONE_BEFORE(next, tw + v * VECTOR));
           for (col += VECTOR; col >= pitch; col -= pitch) ++row;
         }
 #else
@@ -322,7 +324,7 @@ T3_SINGLE void phase(ulong items, __global const float *restrict x, ulong x_star
             __global float *to = y_block + m * y_channel + (ulong)oh * out_w;
             for (int v = 0; v < BLOCK_W; ++v) {
               const int o = (tw + v * VECTOR) * STRIDE_W;
-              if (o < out_w) store_outputs(to + o, &block_lines[m][h][v], (int)out_w - o);
+              if (o < out_w) store_after(to + o, &block_lines[m][h][v], (int)out_w - o, DONE_BEFORE(next, tw + v * VECTOR));
             }
           }
 #endif

@@ -207,7 +207,9 @@ T3_SINGLE void rows(ulong items, __global const float *restrict x, ulong x_start
           __global float *to = y + m * y_channel + (ulong)oh * out_w;
           for (int v = 0; v < BLOCK_W; ++v) {
             const int o = (tw + v * VECTOR) * STRIDE_W;
-            if (o < out_w) store_outputs(to + o, &lines_of[m][h / STRIDE_H][h % STRIDE_H][v], (int)out_w - o);
+            if (o < out_w)
+              store_after(to + o, &lines_of[m][h / STRIDE_H][h % STRIDE_H][v], (int)out_w - o,
+                          DONE_BEFORE(next, tw + v * VECTOR));
           }
         }
     }

@@ -114,26 +114,29 @@ static int64_t channels_at_once(const t3_problem *problem, const struct block *b
   return block->gather ? t3_ceil_div(all, t3_ceil_div(all, most)) : all;
 }
 
-/* Cycles in which a block's rows of x under one tap of D and H are found, loaded, shuffled and masked. A load of a whole vector
- * counts twice, as it mostly crosses a line of the cache. */
-static double fetch_loads(const t3_problem *problem, const struct block *block) {
-  return (double)(loads_w(problem, block) * block->h * block->v);
+/* Cycles that the second cache takes to bring a block's rows of x under one tap of D and H, where a step is taken along them:
+ * then so much of x is passed over that every line comes from there, and at 17 cycles a line (measured) it limits blocks of few
+ * multiply-adds. */
+static double line_cycles(const t3_problem *problem, const struct block *block) {
+  int64_t step = t3_step(problem, T3_W), bytes = block->v * block->width * step * (int64_t)sizeof(float);
+  return step > 1 ? 17.0 * (double)block->h * (double)bytes / 64 : 0;
 }
 
-/* Cycles of the innermost body of a block: one tap of D and H, one input channel. What is laid out first is fetched once for
- * all blocks that share it, and stored; what is not comes from the second cache for every one of them (measured: two cycles a
- * line that the multiply-adds do not hide). */
+/* Cycles of the innermost body of a block: one tap of D and H, one input channel. A load of a whole vector counts twice, as it
+ * mostly crosses a line of the cache. What is laid out first is fetched once for all blocks that share it. */
 static double body_cycles(const t3_problem *problem, const struct block *block, const t3_padded *padded) {
   const t3_axis *w = &problem->layer.axis[T3_W];
   int64_t vectors = block->h * block->v;
-  double products = (double)(block->m * vectors * w->kernel), fetched = fetch_loads(problem, block);
-  double laid = (double)(w->kernel * vectors), weights = (double)(w->kernel * block->m);
+  double products = (double)(block->m * vectors * w->kernel), weights = (double)(w->kernel * block->m);
+  double fetched = (double)(loads_w(problem, block) * vectors), laid = (double)(w->kernel * vectors);
   double chain = (double)t3_ceil_div(w->kernel, t3_max(t3_used_residues(problem, T3_W), 1));
   double cycles = t3_body_cycles(problem, block->width, products, (block->gather ? laid : fetched) + weights, chain);
   double once = t3_in_place_cycles(padded, (double)block->h, (double)((offsets_w(problem) - 1) * vectors));
+  double lines = line_cycles(problem, block);
   if (!in_registers(problem, block)) cycles *= 2; /* spilled at every step */
-  if (block->gather) return cycles + (once + fetched + laid) / (double)tile_m(problem, block);
-  return cycles + once;
+  if (t3_step(problem, T3_W) > 1) cycles *= 1 + 0.06 * (double)(block->h - 1);
+  if (block->gather) return cycles + (once + fetched + laid + lines) / (double)tile_m(problem, block);
+  return (cycles > lines ? cycles : lines) + once;
 }
 
 /* Adds a block in every way to walk x that says something else. */

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""Makes the golden cases: PyTorch's nn.ConvTranspose3d in float64 on float32 inputs. README.md describes the files.
+"""Makes the golden cases: PyTorch's nn.ConvTranspose3d, its gradients and nn.Conv3d in float64 on float32 inputs. README.md
+describes the files.
 
-    python3 generate.py          writes cases.txt, inputs.npy and outputs.npy beside itself
+    python3 generate.py          writes them beside itself, but for refused.txt
     python3 generate.py --check  asks PyTorch about every layer of refused.txt and says where it differs from the file
 
 Needs torch and numpy. The same versions give the same bytes: every case has its own seed, made from its name.
@@ -123,6 +124,32 @@ def network_cases():
     yield case("trilinear_up_2x_depthwise", (3, 3), (3, 4, 5), 4, stride=2, padding=1, groups=3, bias=False)
 
 
+def convolution_cases():
+    """Of nn.Conv3d: output_padding and output_size play no part."""
+    yield case("conv_defaults", (2, 3), (5, 6, 7), 3)
+    yield case("conv_one_of_everything", (1, 1), 1, 1)
+    yield case("conv_no_bias", (3, 2), (4, 5, 6), 3, padding=1, bias=False)
+    yield case("conv_batch_three", (2, 3), (4, 4, 5), 3, stride=2, padding=1, batch=3)
+    yield case("conv_batch_zero", (2, 3), (4, 4, 5), 3, stride=2, padding=1, batch=0)
+    yield case("conv_stride_2_kernel_4", (3, 4), (6, 7, 9), 4, stride=2, padding=1)
+    yield case("conv_stride_5_4_3", (2, 2), (11, 9, 13), (5, 4, 3), stride=(5, 4, 3), padding=(2, 1, 0))
+    yield case("conv_stride_leaves_a_rest", (2, 2), (8, 9, 12), 3, stride=(2, 3, 4))
+    yield case("conv_stride_past_the_kernel", (2, 3), (9, 10, 14), (1, 2, 3), stride=(4, 5, 6))
+    yield case("conv_pointwise_stride_2", (4, 5), (5, 6, 7), 1, stride=2)
+    yield case("conv_padding_past_the_kernel", (2, 2), (3, 4, 5), 2, padding=(3, 4, 2))
+    yield case("conv_kernel_larger_than_input", (2, 2), (2, 3, 1), (5, 4, 3), padding=(2, 1, 1))
+    yield case("conv_dilation_2", (2, 3), (6, 7, 9), 3, dilation=2, padding=2)
+    yield case("conv_dilation_3_2_4_stride_2_3_1", (2, 2), (9, 8, 11), 3, stride=(2, 3, 1), padding=(3, 1, 4),
+               dilation=(3, 2, 4))
+    yield case("conv_groups_3_batch_2", (6, 9), (4, 5, 6), 3, padding=1, groups=3, batch=2)
+    yield case("conv_depthwise", (5, 5), (4, 5, 7), 3, stride=2, padding=1, groups=5)
+    yield case("conv_depthwise_multiplier_2", (3, 6), (3, 4, 5), (2, 3, 2), groups=3, bias=False)
+    yield case("conv_flat_depth", (3, 2), (1, 9, 8), (1, 3, 3), stride=(1, 2, 2), padding=(0, 1, 1))
+    for width, stride in ((17, 1), (35, 2), (64, 3)):
+        yield case(f"conv_width_{width}_stride_{stride}", (2, 3), (2, 3, width), 3, stride=(1, 1, stride), padding=1)
+    yield case("conv_odd_channels", (7, 5), (4, 4, 6), 3, stride=(1, 2, 2), padding=1)
+
+
 def all_cases():
     for family in (plain_cases, kernel_and_stride_cases, padding_and_dilation_cases, group_cases, width_cases,
                    output_size_cases, network_cases):
@@ -130,6 +157,7 @@ def all_cases():
 
 
 def layer_of(c):
+    """A case's nn.ConvTranspose3d."""
     c_in, c_out = c["channels"]
     return torch.nn.ConvTranspose3d(c_in, c_out, c["kernel"], stride=c["stride"], padding=c["padding"],
                                     output_padding=c["output_padding"], groups=c["groups"], bias=bool(c["bias"]),
@@ -154,6 +182,35 @@ def compute(c):
     return x, w, b, y[None] if c["unbatched"] else y
 
 
+def gradients(c, x, w, y):
+    """The case's float32 gy, and PyTorch's float64 gx, gw and gb; gb without a bias too, as of one that is zero."""
+    rng = np.random.default_rng(zlib.crc32((c["name"] + "gy").encode()))
+    gy = rng.standard_normal(y.shape).astype(np.float32)
+    layer = layer_of({**c, "bias": True})
+    with torch.no_grad():
+        layer.weight.copy_(torch.from_numpy(w))
+        layer.bias.zero_()
+    given = torch.from_numpy(x.astype(np.float64)).requires_grad_()
+    layer(given, output_size=c["output_size"]).backward(torch.from_numpy(gy.astype(np.float64)))
+    return gy, given.grad.numpy(), layer.weight.grad.numpy(), layer.bias.grad.numpy()
+
+
+def convolve(c):
+    """A convolution case's float32 x, w and b, and nn.Conv3d's float64 y."""
+    rng = np.random.default_rng(zlib.crc32(c["name"].encode()))
+    c_in, c_out = c["channels"]
+    layer = torch.nn.Conv3d(c_in, c_out, c["kernel"], stride=c["stride"], padding=c["padding"], groups=c["groups"],
+                            bias=bool(c["bias"]), dilation=c["dilation"], dtype=torch.float64)
+    x = rng.standard_normal((c["batch"], c_in, *c["input"])).astype(np.float32)
+    w = rng.standard_normal(tuple(layer.weight.shape)).astype(np.float32)
+    b = rng.standard_normal(c_out).astype(np.float32) if c["bias"] else np.empty(0, np.float32)
+    with torch.no_grad():
+        layer.weight.copy_(torch.from_numpy(w))
+        if c["bias"]:
+            layer.bias.copy_(torch.from_numpy(b))
+        return x, w, b, layer(torch.from_numpy(x.astype(np.float64))).numpy()
+
+
 def line_of(c, y):
     fields = [("name", c["name"]), ("batch", c["batch"]), ("channels", c["channels"]), ("groups", c["groups"])]
     fields += [(axis, c[axis]) for axis in AXES] + [("bias", int(c["bias"]))]
@@ -162,19 +219,44 @@ def line_of(c, y):
     return " ".join(f"{k}={','.join(map(str, v)) if isinstance(v, tuple) else v}" for k, v in fields)
 
 
+def save(name, arrays, dtype):
+    np.save(HERE / name, np.concatenate([array.ravel() for array in arrays]).astype(dtype))
+
+
+def generate_convolutions():
+    lines, inputs, outputs = [], [], []
+    for c in convolution_cases():
+        x, w, b, y = convolve(c)
+        lines.append(line_of(c, y))
+        inputs += [x, w, b]
+        outputs.append(y)
+    (HERE / "convolutions.txt").write_text("\n".join(lines) + "\n")
+    save("convolution_inputs.npy", inputs, "<f4")
+    save("convolution_outputs.npy", outputs, "<f8")
+    print(f"{len(lines)} convolutions")
+
+
 def generate():
     lines, inputs, outputs, names = [], [], [], set()
+    gradient_inputs, gradient_outputs = [], []
     for c in all_cases():
         x, w, b, y = compute(c)
         assert y.size <= 8000 and c["name"] not in names, c["name"]
         names.add(c["name"])
         lines.append(line_of(c, y))
-        inputs += [x.ravel(), w.ravel(), b]
-        outputs.append(y.ravel())
+        inputs += [x, w, b]
+        outputs.append(y)
+        gy, *results = gradients(c, x, w, y)
+        gradient_inputs.append(gy)
+        gradient_outputs += results
     (HERE / "cases.txt").write_text("\n".join(lines) + "\n")
-    np.save(HERE / "inputs.npy", np.concatenate(inputs).astype("<f4"))
-    np.save(HERE / "outputs.npy", np.concatenate(outputs).astype("<f8"))
-    print(f"{len(lines)} cases, {sum(map(len, inputs))} inputs, {sum(map(len, outputs))} outputs, torch {torch.__version__}")
+    save("inputs.npy", inputs, "<f4")
+    save("outputs.npy", outputs, "<f8")
+    save("gradient_inputs.npy", gradient_inputs, "<f4")
+    save("gradient_outputs.npy", gradient_outputs, "<f8")
+    print(f"{len(lines)} cases, {sum(x.size for x in inputs)} inputs, {sum(y.size for y in outputs)} outputs, "
+          f"torch {torch.__version__}")
+    generate_convolutions()
 
 
 def parse(text):

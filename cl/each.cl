@@ -1,0 +1,78 @@
+/* each.cl: the gradient of the weight from its definition: one work-item computes one element.
+ *   gw[c][m][k] = sum over images and positions i of x of x[c][i] * gy[m][i*stride - padding + k*dilation] where that is in gy
+ * Any layer, any size: 64-bit indexes, no workspace. Sums go over a row, then over a plane, an image, all: an error grows with
+ * the lengths of these, not with their product. Required: GROUPS GROUP_IN GROUP_OUT, KERNEL_ STRIDE_ PADDING_ DILATION_ each for
+ * D H W; BETA as gradient.cl says. */
+#include "common.cl"
+#include "gradient.cl"
+
+#if !defined(GROUPS) || !defined(GROUP_IN) || !defined(GROUP_OUT)
+#error "GROUPS, GROUP_IN and GROUP_OUT are required"
+#endif
+#if !defined(KERNEL_D) || !defined(KERNEL_H) || !defined(KERNEL_W) || !defined(STRIDE_D) || !defined(STRIDE_H) || \
+    !defined(STRIDE_W)
+#error "KERNEL_ and STRIDE_ D, H and W are required"
+#endif
+#if !defined(PADDING_D) || !defined(PADDING_H) || !defined(PADDING_W) || !defined(DILATION_D) || !defined(DILATION_H) || \
+    !defined(DILATION_W)
+#error "PADDING_ and DILATION_ D, H and W are required"
+#endif
+
+/* Positions of x from begin to before end meet gy under one tap; first: where the tap of position 0 is in gy, maybe outside. */
+typedef struct {
+  long first, begin, end;
+} range_t;
+
+static inline range_t range_of(long k, long stride, long padding, long dilation, long in, long out) {
+  range_t r;
+  r.first = k * dilation - padding;
+  r.begin = r.first < 0 ? (stride - 1 - r.first) / stride : 0;
+  r.end = r.first < out ? min((out - 1 - r.first) / stride + 1, in) : 0;
+  return r;
+}
+
+/* Four sums at once: one would wait for its own result at every step. */
+static inline float row_sum(__global const float *x, __global const float *gy, range_t w) {
+  float4 sums = 0.0f;
+  float rest = 0.0f;
+  long i = w.begin;
+  for (; i + 4 <= w.end; i += 4) {
+    __global const float *g = gy + (w.first + i * STRIDE_W);
+    sums = fma((float4)(x[i], x[i + 1], x[i + 2], x[i + 3]),
+               (float4)(g[0], g[STRIDE_W], g[2l * STRIDE_W], g[3l * STRIDE_W]), sums);
+  }
+  for (; i < w.end; ++i) rest = fma(x[i], gy[w.first + i * STRIDE_W], rest);
+  return rest + ((sums.x + sums.y) + (sums.z + sums.w));
+}
+
+__kernel void each(ulong items, __global const float *restrict x, ulong x_start, __global const float *restrict gy,
+                   ulong gy_start, __global float *restrict gw, ulong gw_start, long batch, long in_d, long in_h, long in_w,
+                   long out_d, long out_h, long out_w) {
+  const ulong item = get_global_id(0);
+  if (item >= items) return;
+  ulong rest = item;
+  const range_t w = range_of(rest % KERNEL_W, STRIDE_W, PADDING_W, DILATION_W, in_w, out_w);
+  rest /= KERNEL_W;
+  const range_t h = range_of(rest % KERNEL_H, STRIDE_H, PADDING_H, DILATION_H, in_h, out_h);
+  rest /= KERNEL_H;
+  const range_t d = range_of(rest % KERNEL_D, STRIDE_D, PADDING_D, DILATION_D, in_d, out_d);
+  rest /= KERNEL_D;
+  const ulong m = rest % GROUP_OUT, c = rest / GROUP_OUT, group = c / GROUP_IN;
+
+  float sum = 0.0f;
+  for (long n = 0; n < batch; ++n) {
+    __global const float *from = x + x_start + (n * GROUPS * GROUP_IN + c) * in_d * in_h * in_w;
+    __global const float *meets = gy + gy_start + ((n * GROUPS + group) * GROUP_OUT + m) * out_d * out_h * out_w;
+    float image = 0.0f;
+    for (long id = d.begin; id < d.end; ++id) {
+      float plane = 0.0f;
+      for (long ih = h.begin; ih < h.end; ++ih)
+        plane += row_sum(from + (id * in_h + ih) * in_w,
+                         meets + ((d.first + id * STRIDE_D) * out_h + h.first + ih * STRIDE_H) * out_w, w);
+      image += plane;
+    }
+    sum += image;
+  }
+  gw += gw_start + item;
+  *gw = MERGE(sum, gw);
+}

@@ -1,0 +1,28 @@
+/* gradient.cl: what the kernels of gradients share: how a result meets what the target held. BETA, a float, is defined unless it
+ * is 0; without it the target is not read. Vectors where VECTOR is defined. */
+#ifdef BETA
+#define MERGE(value, to) ((value) + BETA * *(to))
+#define VMERGE(value, to) ((value) + BETA * VLOAD(to))
+#else
+#define MERGE(value, to) (value)
+#define VMERGE(value, to) (value)
+#endif
+
+#ifdef VECTOR
+/* Rows become columns: each step rotates the bits of an element's place, row before lane, by one. */
+static inline void transpose(VEC a[VECTOR]) {
+#pragma unroll
+  for (int step = 1; step < VECTOR; step *= 2) {
+    VEC b[VECTOR];
+#pragma unroll
+    for (int i = 0; i < VECTOR / 2; ++i) {
+      b[2 * i].even = a[i].lo;
+      b[2 * i].odd = a[i + VECTOR / 2].lo;
+      b[2 * i + 1].even = a[i].hi;
+      b[2 * i + 1].odd = a[i + VECTOR / 2].hi;
+    }
+#pragma unroll
+    for (int i = 0; i < VECTOR; ++i) a[i] = b[i];
+  }
+}
+#endif
