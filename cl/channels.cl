@@ -18,6 +18,7 @@
  * many a work-item) CHUNK, MIN_OFFSET_ for D H W, and for D, H and W RESIDUES_ and the tables by residue TAP_START_ (residues+1
  * values: how many taps the residues before have), FIRST_TAP_, FIRST_OFFSET_, and the steps TAP_STEP_, OFFSET_STEP_. */
 #include "common.cl"
+#include "epilogue.cl"
 #include "pad.cl"
 
 #if !defined(GROUPS) || !defined(GROUP_IN) || !defined(GROUP_OUT)
@@ -92,8 +93,9 @@ static inline ulong phase_start(residue_t a) {
 }
 
 /* One work-item packs one (group, m block, residue); those of residue (0, 0, 0) the bias too. */
-T3_SINGLE void channels_pack(ulong items, __global const float *restrict w, ulong w_start, __global const float *restrict b,
-                             ulong b_start, __global float *restrict packed, ulong packed_start, long has_bias) {
+T3_SINGLE void channels_pack(ulong items, __global const W_STORED *restrict w, ulong w_start,
+                             __global const W_STORED *restrict b, ulong b_start, __global REAL *restrict packed,
+                             ulong packed_start, long has_bias) {
   ulong item = get_global_id(0);
   if (item >= items) return;
   const residue_t a = residue_of(&item);
@@ -104,10 +106,10 @@ T3_SINGLE void channels_pack(ulong items, __global const float *restrict w, ulon
   if (a.d + a.h + a.w == 0)
     for (uint m = 0; m < CHANNELS; ++m)
       packed[(ulong)GROUPS * M_BLOCKS * BLOCK_WEIGHTS + item * CHANNELS + m] =
-          has_bias && m < channels ? b[b_start + group * GROUP_OUT + first_m + m] : 0.0f;
+          has_bias && m < channels ? READ_W(b + b_start + group * GROUP_OUT + first_m + m) : 0;
 
   w += w_start + group * GROUP_IN * GROUP_OUT * KERNEL_D * KERNEL_H * KERNEL_W;
-  __global float *to = packed + item * BLOCK_WEIGHTS + phase_start(a);
+  __global REAL *to = packed + item * BLOCK_WEIGHTS + phase_start(a);
   for (uint c = 0; c < GROUP_IN; ++c)
     for (uint jd = 0; jd < taps_of(tap_start_d, a.d); ++jd)
       for (uint jh = 0; jh < taps_of(tap_start_h, a.h); ++jh)
@@ -115,14 +117,15 @@ T3_SINGLE void channels_pack(ulong items, __global const float *restrict w, ulon
           const ulong tap = ((first_tap_d[a.d] + jd * TAP_STEP_D) * KERNEL_H + first_tap_h[a.h] + jh * TAP_STEP_H) * KERNEL_W +
                             first_tap_w[a.w] + jw * TAP_STEP_W;
           for (uint m = 0; m < CHANNELS; ++m)
-            to[m] = m < channels ? w[WEIGHT_OF(c, first_m + m) * KERNEL_D * KERNEL_H * KERNEL_W + tap] : 0.0f;
+            to[m] = m < channels ? READ_W(w + WEIGHT_OF(c, first_m + m) * KERNEL_D * KERNEL_H * KERNEL_W + tap) : 0;
         }
 }
 
 /* run: positions of a work-item, at most TILES*TILE, a multiple of TILE. */
-T3_SINGLE void channels(ulong items, __global const float *restrict x, ulong x_start, __global const float *restrict packed,
-                        ulong packed_start, __global float *restrict y, ulong y_start, long batch, long padded_d, long padded_h,
-                        long padded_w, long in_d, long in_h, long in_w, long out_d, long out_h, long out_w, long run) {
+T3_SINGLE void channels(ulong items, __global const REAL *restrict x, ulong x_start, __global const REAL *restrict packed,
+                        ulong packed_start, __global Y_STORED *restrict y, ulong y_start, long batch, long padded_d,
+                        long padded_h, long padded_w, long in_d, long in_h, long in_w, long out_d, long out_h, long out_w,
+                        long run RESIDUAL_ARGS) {
   ulong item = get_global_id(0);
   if (item >= items) return;
   const residue_t a = residue_of(&item);
@@ -139,8 +142,8 @@ T3_SINGLE void channels(ulong items, __global const float *restrict x, ulong x_s
   x += x_start + group * GROUP_IN * channel;
   packed += packed_start;
   const ulong block = group * M_BLOCKS + m_block;
-  __global const float *bias = packed + (ulong)GROUPS * M_BLOCKS * BLOCK_WEIGHTS + block * CHANNELS;
-  __global const float *weights = packed + block * BLOCK_WEIGHTS + phase_start(a);
+  __global const REAL *bias = packed + (ulong)GROUPS * M_BLOCKS * BLOCK_WEIGHTS + block * CHANNELS;
+  __global const REAL *weights = packed + block * BLOCK_WEIGHTS + phase_start(a);
 
   /* Of each tap of the residue: its input offsets, and how far from a position's own place in x that is. */
   int shift[KERNEL_D * KERNEL_H * KERNEL_W];
@@ -175,11 +178,12 @@ T3_SINGLE void channels(ulong items, __global const float *restrict x, ulong x_s
     low[t].w = begins ? (int)tw : min(low[t].w, (int)tw), high[t].w = begins ? (int)tw : max(high[t].w, (int)tw);
   }
   const uint real_channels = min((uint)CHANNELS, GROUP_OUT - m_block * CHANNELS);
+  __global const Y_STORED *all_y = y + y_start, *residuals = RESIDUAL_OF(y, y_start);
   y += y_start + (group * GROUP_OUT + m_block * CHANNELS) * y_channel;
 
   typedef union {
     VEC vector[TILE][VECTORS];
-    float lane[TILE][CHANNELS];
+    REAL lane[TILE][CHANNELS];
   } tile_t;
   tile_t kept[TILES];
   for (uint first_c = 0; first_c < GROUP_IN; first_c += CHUNK) {
@@ -207,11 +211,11 @@ T3_SINGLE void channels(ulong items, __global const float *restrict x, ulong x_s
         tap_weight[inside++] = j * CHANNELS;
       }
 
-      __global const float *w = weights + (ulong)first_c * taps * CHANNELS;
-      __global const float *xc = x + first_c * channel;
+      __global const REAL *w = weights + (ulong)first_c * taps * CHANNELS;
+      __global const REAL *xc = x + first_c * channel;
       for (uint c = first_c; c < end_c; ++c, xc += channel, w += (ulong)taps * CHANNELS)
         for (int j = 0; j < inside; ++j) {
-          __global const float *row = xc + tap_shift[j];
+          __global const REAL *row = xc + tap_shift[j];
           VEC value[VECTORS];
 #pragma unroll
           for (int v = 0; v < VECTORS; ++v) value[v] = VLOAD(w + tap_weight[j] + v * VECTOR);
@@ -227,9 +231,11 @@ T3_SINGLE void channels(ulong items, __global const float *restrict x, ulong x_s
 #pragma unroll
         for (int v = 0; v < VECTORS; ++v) kept[t].vector[i][v] = sums[i][v];
       if (end_c < GROUP_IN) continue;
-      for (uint m = 0; m < real_channels; ++m)
+      for (uint m = 0; m < real_channels; ++m) {
+        const finish_t f = finish_of(packed, group * GROUP_OUT + m_block * CHANNELS + m, all_y, residuals);
         for (int i = 0; i < TILE; ++i)
-          if (to[t * TILE + i] >= 0) store_one(y + m * y_channel + to[t * TILE + i], kept[t].lane[i][m]);
+          if (to[t * TILE + i] >= 0) store_one(y + m * y_channel + to[t * TILE + i], kept[t].lane[i][m], &f);
+      }
     }
   }
 }

@@ -6,11 +6,13 @@
 /* A kernel whose work-items are work-groups of their own: a CPU core takes one at a time. */
 #define T3_SINGLE __attribute__((reqd_work_group_size(1, 1, 1))) __kernel
 
-/* The explicit vector of VECTOR floats, where a program defines VECTOR. vloadN and vstoreN need no alignment, but PoCL 3.1
+#include "types.cl"
+
+/* The explicit vector of VECTOR sums, where a program defines VECTOR. vloadN and vstoreN need no alignment, but PoCL 3.1
  * builds them from single elements, which its compiler then joins badly; a type of lower alignment says the same in one
  * instruction. */
 #ifdef VECTOR
-#define VEC T3_PASTE(float, VECTOR)
+#define VEC T3_PASTE(REAL, VECTOR)
 #if VECTOR == 16
 #define HALF_VECTOR 8
 #elif VECTOR == 8
@@ -18,13 +20,13 @@
 #else
 #define HALF_VECTOR 2
 #endif
-#define HALF_VEC T3_PASTE(float, HALF_VECTOR)
-#define INT_VEC T3_PASTE(int, VECTOR)
-#define AS_VEC T3_PASTE(as_float, VECTOR)
-#define AS_INT_VEC T3_PASTE(as_int, VECTOR)
+#define HALF_VEC T3_PASTE(REAL, HALF_VECTOR)
+#define INT_VEC T3_PASTE(REAL_BITS, VECTOR)
+#define AS_VEC T3_PASTE(T3_PASTE(as_, REAL), VECTOR)
+#define AS_INT_VEC T3_PASTE(T3_PASTE(as_, REAL_BITS), VECTOR)
 #ifdef __clang__
-typedef VEC t3_unaligned_vec __attribute__((aligned(4)));
-typedef HALF_VEC t3_unaligned_half_vec __attribute__((aligned(4)));
+typedef VEC t3_unaligned_vec __attribute__((aligned(sizeof(REAL))));
+typedef HALF_VEC t3_unaligned_half_vec __attribute__((aligned(sizeof(REAL))));
 #define VLOAD(from) (*(__global const t3_unaligned_vec *)(from))
 #define VSTORE(value, to) (*(__global t3_unaligned_vec *)(to) = (value))
 #define PRIVATE_VLOAD(from) (*(__private const t3_unaligned_vec *)(from))
@@ -39,6 +41,7 @@ typedef HALF_VEC t3_unaligned_half_vec __attribute__((aligned(4)));
 #define HALF_VLOAD(from) T3_PASTE(vload, HALF_VECTOR)(0, from)
 #define HALF_VSTORE(value, to) T3_PASTE(vstore, HALF_VECTOR)(value, 0, to)
 #endif
+#include "stored_vectors.cl"
 #endif
 
 /* f(j, 0), f(j, 1) and so on for every lane. */
@@ -61,14 +64,6 @@ typedef HALF_VEC t3_unaligned_half_vec __attribute__((aligned(4)));
 #else
 #define WEIGHT_OF(c, m) ((ulong)(m)*GROUP_IN + (c))
 #endif
-
-/* Stores one result. */
-static inline void store_one(__global float *to, float value) {
-#ifdef BETA
-  value = fma(BETA, *to, value);
-#endif
-  *to = value;
-}
 
 /* x modulo n in [0, n) for constant arguments. */
 #define T3_MOD(x, n) ((((x) % (n)) + (n)) % (n))

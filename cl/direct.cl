@@ -4,6 +4,7 @@
  * skipped when strided. packed: w as given, then b (zeros when absent). A convolution's i is o*stride - padding + k*dilation.
  * Required: TRANSPOSED GROUPS GROUP_IN GROUP_OUT, KERNEL_ STRIDE_ INPUT_STEP_ PADDING_ DILATION_ each for D H W. */
 #include "common.cl"
+#include "epilogue.cl"
 
 #if !defined(GROUPS) || !defined(GROUP_IN) || !defined(GROUP_OUT)
 #error "GROUPS, GROUP_IN and GROUP_OUT are required"
@@ -20,11 +21,11 @@
 #define TAPS ((ulong)KERNEL_D * KERNEL_H * KERNEL_W)
 #define WEIGHTS ((ulong)GROUPS * GROUP_IN * GROUP_OUT * TAPS)
 
-__kernel void direct_pack(ulong items, __global const float *w, ulong w_start, __global const float *b, ulong b_start,
-                          __global float *packed, ulong packed_start, long has_bias) {
+__kernel void direct_pack(ulong items, __global const W_STORED *w, ulong w_start, __global const W_STORED *b, ulong b_start,
+                          __global REAL *packed, ulong packed_start, long has_bias) {
   ulong i = get_global_id(0);
   if (i >= items) return;
-  float value = i < WEIGHTS ? w[w_start + i] : has_bias ? b[b_start + i - WEIGHTS] : 0.0f;
+  REAL value = i < WEIGHTS ? READ_W(w + w_start + i) : has_bias ? READ_W(b + b_start + i - WEIGHTS) : 0;
   packed[packed_start + i] = value;
 }
 
@@ -45,8 +46,9 @@ __kernel void direct_pack(ulong items, __global const float *w, ulong w_start, _
   ((o) * (long)stride - padding + (k) * (long)dilation >= in ? -1 : (o) * (long)stride - padding + (k) * (long)dilation)
 #endif
 
-__kernel void direct(ulong items, __global const float *x, ulong x_start, __global const float *packed, ulong packed_start,
-                     __global float *y, ulong y_start, long in_d, long in_h, long in_w, long out_d, long out_h, long out_w) {
+__kernel void direct(ulong items, __global const X_STORED *x, ulong x_start, __global const REAL *packed, ulong packed_start,
+                     __global Y_STORED *y, ulong y_start, long in_d, long in_h, long in_w, long out_d, long out_h,
+                     long out_w RESIDUAL_ARGS) {
   ulong item = get_global_id(0);
   if (item >= items) return;
   ulong rest = item;
@@ -63,12 +65,13 @@ __kernel void direct(ulong items, __global const float *x, ulong x_start, __glob
 
   x += x_start + (n * GROUPS + group) * GROUP_IN * channel;
   packed += packed_start;
-  const float bias = packed[WEIGHTS + m];
+  const finish_t f = finish_of(packed, m, y + y_start, RESIDUAL_OF(y, y_start));
+  const REAL bias = packed[WEIGHTS + m];
   packed += group * GROUP_IN * GROUP_OUT * TAPS;
 
   /* Four sums at once: one would wait for its own result at every step. */
-  float sum = bias;
-  float4 partial = 0.0f;
+  REAL sum = bias;
+  REAL4 partial = 0;
 #define TAP(c) tap[WEIGHT_OF(c, m % GROUP_OUT) * TAPS]
   for (long kd = 0; kd < KERNEL_D; ++kd) {
     const long id = MEETS(od, kd, APART_D, PADDING_D, DILATION_D, in_d);
@@ -79,17 +82,17 @@ __kernel void direct(ulong items, __global const float *x, ulong x_start, __glob
       for (long kw = 0; kw < KERNEL_W; ++kw) {
         const long iw = MEETS(ow, kw, APART_W, PADDING_W, DILATION_W, in_w);
         if (iw < 0) continue;
-        __global const float *from = x + (id * in_h + ih) * in_w + iw;
-        __global const float *tap = packed + (kd * KERNEL_H + kh) * KERNEL_W + kw;
+        __global const X_STORED *from = x + (id * in_h + ih) * in_w + iw;
+        __global const REAL *tap = packed + (kd * KERNEL_H + kh) * KERNEL_W + kw;
         ulong c = 0;
         for (; c + 4 <= GROUP_IN; c += 4) {
-          const float4 value =
-              (float4)(from[c * channel], from[(c + 1) * channel], from[(c + 2) * channel], from[(c + 3) * channel]);
-          partial = fma(value, (float4)(TAP(c), TAP(c + 1), TAP(c + 2), TAP(c + 3)), partial);
+          const REAL4 value = (REAL4)(READ_X(from + c * channel), READ_X(from + (c + 1) * channel),
+                                      READ_X(from + (c + 2) * channel), READ_X(from + (c + 3) * channel));
+          partial = fma(value, (REAL4)(TAP(c), TAP(c + 1), TAP(c + 2), TAP(c + 3)), partial);
         }
-        for (; c < GROUP_IN; ++c) sum = fma(from[c * channel], TAP(c), sum);
+        for (; c < GROUP_IN; ++c) sum = fma(READ_X(from + c * channel), TAP(c), sum);
       }
     }
   }
-  store_one(y + y_start + item, sum + ((partial.x + partial.y) + (partial.z + partial.w)));
+  store_one(y + y_start + item, sum + ((partial.x + partial.y) + (partial.z + partial.w)), &f);
 }

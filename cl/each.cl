@@ -1,8 +1,8 @@
 /* each.cl: the gradient of the weight from its definition: one work-item computes one element.
  *   gw[c][m][k] = sum over images and positions i of x of x[c][i] * gy[m][i*stride - padding + k*dilation] where that is in gy
  * Any layer, any size: 64-bit indexes, no workspace. Sums go over a row, then over a plane, an image, all: an error grows with
- * the lengths of these, not with their product. Required: GROUPS GROUP_IN GROUP_OUT, KERNEL_ STRIDE_ PADDING_ DILATION_ each for
- * D H W; BETA as gradient.cl says. */
+ * the lengths of these, not with their product. Required: GROUPS GROUP_IN GROUP_OUT, KERNEL_ STRIDE_ PADDING_ DILATION_ each
+ * for D H W; BETA as gradient.cl says. */
 #include "common.cl"
 #include "gradient.cl"
 
@@ -32,21 +32,21 @@ static inline range_t range_of(long k, long stride, long padding, long dilation,
 }
 
 /* Four sums at once: one would wait for its own result at every step. */
-static inline float row_sum(__global const float *x, __global const float *gy, range_t w) {
-  float4 sums = 0.0f;
-  float rest = 0.0f;
+static inline REAL row_sum(__global const X_STORED *x, __global const X_STORED *gy, range_t w) {
+  REAL4 sums = 0;
+  REAL rest = 0;
   long i = w.begin;
   for (; i + 4 <= w.end; i += 4) {
-    __global const float *g = gy + (w.first + i * STRIDE_W);
-    sums = fma((float4)(x[i], x[i + 1], x[i + 2], x[i + 3]),
-               (float4)(g[0], g[STRIDE_W], g[2l * STRIDE_W], g[3l * STRIDE_W]), sums);
+    __global const X_STORED *g = gy + (w.first + i * STRIDE_W);
+    sums = fma((REAL4)(READ_X(x + i), READ_X(x + i + 1), READ_X(x + i + 2), READ_X(x + i + 3)),
+               (REAL4)(READ_X(g), READ_X(g + STRIDE_W), READ_X(g + 2l * STRIDE_W), READ_X(g + 3l * STRIDE_W)), sums);
   }
-  for (; i < w.end; ++i) rest = fma(x[i], gy[w.first + i * STRIDE_W], rest);
+  for (; i < w.end; ++i) rest = fma(READ_X(x + i), READ_X(gy + w.first + i * STRIDE_W), rest);
   return rest + ((sums.x + sums.y) + (sums.z + sums.w));
 }
 
-__kernel void each(ulong items, __global const float *restrict x, ulong x_start, __global const float *restrict gy,
-                   ulong gy_start, __global float *restrict gw, ulong gw_start, long batch, long in_d, long in_h, long in_w,
+__kernel void each(ulong items, __global const X_STORED *restrict x, ulong x_start, __global const X_STORED *restrict gy,
+                   ulong gy_start, __global Y_STORED *restrict gw, ulong gw_start, long batch, long in_d, long in_h, long in_w,
                    long out_d, long out_h, long out_w) {
   const ulong item = get_global_id(0);
   if (item >= items) return;
@@ -59,13 +59,13 @@ __kernel void each(ulong items, __global const float *restrict x, ulong x_start,
   rest /= KERNEL_D;
   const ulong m = rest % GROUP_OUT, c = rest / GROUP_OUT, group = c / GROUP_IN;
 
-  float sum = 0.0f;
+  REAL sum = 0;
   for (long n = 0; n < batch; ++n) {
-    __global const float *from = x + x_start + (n * GROUPS * GROUP_IN + c) * in_d * in_h * in_w;
-    __global const float *meets = gy + gy_start + ((n * GROUPS + group) * GROUP_OUT + m) * out_d * out_h * out_w;
-    float image = 0.0f;
+    __global const X_STORED *from = x + x_start + (n * GROUPS * GROUP_IN + c) * in_d * in_h * in_w;
+    __global const X_STORED *meets = gy + gy_start + ((n * GROUPS + group) * GROUP_OUT + m) * out_d * out_h * out_w;
+    REAL image = 0;
     for (long id = d.begin; id < d.end; ++id) {
-      float plane = 0.0f;
+      REAL plane = 0;
       for (long ih = h.begin; ih < h.end; ++ih)
         plane += row_sum(from + (id * in_h + ih) * in_w,
                          meets + ((d.first + id * STRIDE_D) * out_h + h.first + ih * STRIDE_H) * out_w, w);
@@ -74,5 +74,5 @@ __kernel void each(ulong items, __global const float *restrict x, ulong x_start,
     sum += image;
   }
   gw += gw_start + item;
-  *gw = MERGE(sum, gw);
+  WRITE_Y(MERGE(sum, gw), gw);
 }

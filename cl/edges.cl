@@ -18,7 +18,7 @@
 #endif
 
 /* edge: the first row of x, its last one, and zeros, each with MARGIN elements before it, in width elements. */
-T3_SINGLE void edges(ulong items, __global const float *restrict x, ulong x_start, __global float *restrict edge,
+T3_SINGLE void edges(ulong items, __global const X_STORED *restrict x, ulong x_start, __global REAL *restrict edge,
                      ulong edge_start, long rows, long in_w, long width) {
   if (get_global_id(0) >= items) return;
   x += x_start;
@@ -30,12 +30,11 @@ T3_SINGLE void edges(ulong items, __global const float *restrict x, ulong x_star
 
 /* Where x lies: its planes first and last, the rows that edges made, and the size of a plane. */
 typedef struct {
-  __global const float *first_plane, *last_plane, *first_row, *last_row, *zeros;
+  __global const REAL *first_plane, *last_plane, *first_row, *last_row, *zeros;
   int in_h, in_w;
 } input_t;
 
-static inline input_t input_of(__global const float *x, long planes, int in_h, int in_w, __global const float *edge,
-                               long width) {
+static inline input_t input_of(__global const REAL *x, long planes, int in_h, int in_w, __global const REAL *edge, long width) {
   const input_t input = {
       x, x + (planes - 1) * in_h * in_w, edge + MARGIN, edge + width + MARGIN, edge + 2 * width + MARGIN, in_h, in_w};
   return input;
@@ -43,7 +42,7 @@ static inline input_t input_of(__global const float *x, long planes, int in_h, i
 
 /* Count rows of a plane, INPUT_STEP_H apart, from h on, at w. Which of them lie outside, every plane of a block has in common:
  * what is asked for each plane is only whether it is the first or the last. */
-static inline void find_rows(__global const float **row, int count, const input_t *input, __global const float *plane, int h,
+static inline void find_rows(__global const REAL **row, int count, const input_t *input, __global const REAL *plane, int h,
                              int w) {
   const int in_h = input->in_h;
 #define ROW_H(r) (h + (r)*INPUT_STEP_H)
@@ -80,7 +79,7 @@ static inline INT_VEC inside_row(int w, int in_w) {
 #define OVER_EDGE(offset) ((offset) < 0 || (offset) > FREE_OFFSET)
 
 /* VECTOR values at tap k of W; inside: inside_row of them. */
-static inline VEC load_x(__global const float *row, int offset, INT_VEC inside) {
+static inline VEC load_x(__global const REAL *row, int offset, INT_VEC inside) {
   const VEC value = load_strided(row, offset);
   return OVER_EDGE(offset) ? AS_VEC(AS_INT_VEC(value) & inside) : value;
 }

@@ -2,6 +2,8 @@
  * residues become a piece of a row of y. Required: TRANSPOSED, KERNEL_ STRIDE_
  * PADDING_ DILATION_ for W, VECTOR, STREAM (1: y outgrows the
  * caches, so it is stored past them). */
+#include "epilogue.cl"
+
 #if !defined(STRIDE_W) || !defined(PADDING_W) || !defined(DILATION_W) || !defined(VECTOR) || !defined(STREAM)
 #error "STRIDE_W, PADDING_W, DILATION_W, VECTOR and STREAM are required"
 #endif
@@ -35,22 +37,11 @@
 #endif
 #endif
 
-/* What is stored where a result belongs. */
-#ifdef BETA
-#define RESULT(value, to) fma((VEC)BETA, VLOAD(to), value)
-#define HALF_RESULT(value, to) fma((HALF_VEC)BETA, HALF_VLOAD(to), value)
-#define LANE_RESULT(value, to) fma(BETA, *(to), value)
-#else
-#define RESULT(value, to) (value)
-#define HALF_RESULT(value, to) (value)
-#define LANE_RESULT(value, to) (value)
-#endif
-
 /* VECTOR*STRIDE_W values of one m, h and v as they lie in memory: sums, one residue after another; or outputs in the order of a
  * row of y, which interleave makes of them. */
 typedef union {
   VEC vector[STRIDE_W];
-  float lane[STRIDE_W * VECTOR];
+  REAL lane[STRIDE_W * VECTOR];
 } line_t;
 
 static inline void interleave(const line_t *sums, line_t *row) {
@@ -75,35 +66,33 @@ static inline void interleave(const line_t *sums, line_t *row) {
 #endif
 }
 
-/* Stores count values, at least 1, in whole vectors while there are some; then in halves, the last two of which may overlap:
- * not where a stored value depends on the one before. */
-static inline void store_piece(__global float *to, const float *from, int count) {
+/* Stores count values, at least 1, in whole vectors while there are some; then in halves, the last two of which may overlap
+ * where storing twice does no harm. */
+static inline void store_piece(__global Y_STORED *to, const REAL *from, int count, const finish_t *f) {
   int i = 0;
-  for (; i + VECTOR <= count; i += VECTOR) VSTORE(RESULT(PRIVATE_VLOAD(from + i), to + i), to + i);
+  for (; i + VECTOR <= count; i += VECTOR) store_vector(to + i, PRIVATE_VLOAD(from + i), f);
   if (i == count) return;
   if (count - i >= VECTOR / 2) {
-    HALF_VSTORE(HALF_RESULT(PRIVATE_HALF_VLOAD(from + i), to + i), to + i);
+    store_half_vector(to + i, PRIVATE_HALF_VLOAD(from + i), f);
     i += VECTOR / 2;
   }
-#ifndef BETA
-  if (count >= VECTOR / 2) {
-    if (i < count) HALF_VSTORE(PRIVATE_HALF_VLOAD(from + count - VECTOR / 2), to + count - VECTOR / 2);
+  if (!STORES_ONCE && count >= VECTOR / 2) {
+    if (i < count) store_half_vector(to + count - VECTOR / 2, PRIVATE_HALF_VLOAD(from + count - VECTOR / 2), f);
     return;
   }
-#endif
-  for (; i < count; ++i) to[i] = LANE_RESULT(from[i], to + i);
+  for (; i < count; ++i) store_one(to + i, from[i], f);
 }
 
 /* A line's last block starts where it still ends with the line, so it computes again what the block before has stored: these
  * first values of t are passed over where a result depends on what it replaces. */
-#ifdef BETA
+#if STORES_ONCE
 #define DONE_BEFORE(next, first) ((next) - (first))
 #else
 #define DONE_BEFORE(next, first) 0
 #endif
 
 /* Stores VECTOR values of t, interleaved: count outputs, all VECTOR*STRIDE_W of them but at a row's end. */
-static inline void store_outputs(__global float *to, const line_t *sums, int count) {
+static inline void store_outputs(__global Y_STORED *to, const line_t *sums, int count, const finish_t *f) {
   if (count >= STRIDE_W * VECTOR) {
     line_t whole; /* of its own, so that it stays in registers */
     interleave(sums, &whole);
@@ -111,27 +100,27 @@ static inline void store_outputs(__global float *to, const line_t *sums, int cou
     /* All of them or none: they fill lines of the cache together, and a line that is filled in part that way is slow. */
     if (((size_t)to & (CACHE_LINE - 1)) == 0) {
 #pragma unroll
-      for (int i = 0; i < STRIDE_W; ++i) STORE_PAST_CACHE(whole.vector[i], to + i * VECTOR);
+      for (int i = 0; i < STRIDE_W; ++i) STORE_PAST_CACHE(finish_vector(to + i * VECTOR, whole.vector[i], f), to + i * VECTOR);
       return;
     }
 #endif
 #pragma unroll
-    for (int i = 0; i < STRIDE_W; ++i) VSTORE(RESULT(whole.vector[i], to + i * VECTOR), to + i * VECTOR);
+    for (int i = 0; i < STRIDE_W; ++i) store_vector(to + i * VECTOR, whole.vector[i], f);
     return;
   }
   line_t row;
   interleave(sums, &row);
-  store_piece(to, row.lane, count);
+  store_piece(to, row.lane, count, f);
 }
 
 /* The same without the first done values of t. */
-static inline void store_after(__global float *to, const line_t *sums, int count, int done) {
+static inline void store_after(__global Y_STORED *to, const line_t *sums, int count, int done, const finish_t *f) {
   if (done <= 0) {
-    store_outputs(to, sums, count);
+    store_outputs(to, sums, count, f);
     return;
   }
   line_t row;
   interleave(sums, &row);
   count = min(count, STRIDE_W * VECTOR) - done * STRIDE_W;
-  if (count > 0) store_piece(to + done * STRIDE_W, row.lane + done * STRIDE_W, count);
+  if (count > 0) store_piece(to + done * STRIDE_W, row.lane + done * STRIDE_W, count, f);
 }

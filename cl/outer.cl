@@ -5,8 +5,8 @@
  *
  * Each position adds an outer product: VECTORS vectors of x's channels times BLOCK_M channels of gy at TAPS_W taps of W, whose
  * sums stay in registers; gy is read where it lies, each value broadcast to all lanes. A work-item owns C_TILES x M_TILES such
- * tiles for all taps, and a chunk of x's lines: pieces of rows of W, an image's in the order of memory. It takes step lines at a
- * time, at most POSITIONS positions: turns their x into [c tile][position][VECTORS*VECTOR], then adds to all its sums, which
+ * tiles for all taps, and a chunk of x's lines: pieces of rows of W, an image's in the order of memory. It takes step lines at
+ * a time, at most POSITIONS positions: turns their x into [c tile][position][VECTORS*VECTOR], then adds to all its sums, which
  * are kept beside; so x is read from memory once for M_TILES tiles, and gy once for C_TILES. Sums of a few lines are added to
  * sums of many, so errors grow slowly. Only pairs that exist are multiplied: an Inf in x or gy meets no zero of ours.
  *
@@ -71,7 +71,7 @@ static inline block_t block_of(ulong index) {
 }
 
 /* Writes VECTOR rows of sums from row on, of VECTOR channels from c on: those that exist. */
-static inline void put(VEC a[VECTOR], __global float *gw, block_t b, uint c, uint row) {
+static inline void put(VEC a[VECTOR], __global Y_STORED *gw, block_t b, uint c, uint row) {
   const uint rows = min((uint)VECTOR, b.channels_m * TAPS - row), channels = min((uint)VECTOR, b.channels_c - c);
   gw += ((b.group * GROUP_IN + b.first_c + c) * GROUP_OUT + b.first_m) * TAPS + row;
   transpose(a);
@@ -79,32 +79,32 @@ static inline void put(VEC a[VECTOR], __global float *gw, block_t b, uint c, uin
   for (uint l = 0; l < VECTOR; ++l, gw += (ulong)GROUP_OUT * TAPS) {
     if (l >= channels) continue;
     if (rows == VECTOR) {
-      VSTORE(VMERGE(a[l], gw), gw);
+      VWRITE_Y(VMERGE(a[l], gw), gw);
       continue;
     }
-    float lane[VECTOR];
+    REAL lane[VECTOR];
     *(VEC *)lane = a[l];
-    for (uint r = 0; r < rows; ++r) gw[r] = MERGE(lane[r], gw + r);
+    for (uint r = 0; r < rows; ++r) WRITE_Y(MERGE(lane[r], gw + r), gw + r);
   }
 }
 
 /* Turns count positions of a tile's channels into vectors of channels. */
-static inline void turn(__global const float *x, ulong channel, uint channels, uint count, VEC *to) {
+static inline void turn(__global const REAL *x, ulong channel, uint channels, uint count, VEC *to) {
   for (uint v = 0; v < VECTORS; ++v) {
     const uint real = channels > v * VECTOR ? min((uint)VECTOR, channels - v * VECTOR) : 0;
-    __global const float *from = x + v * VECTOR * channel;
+    __global const REAL *from = x + v * VECTOR * channel;
     for (uint p = 0; p < count && count >= VECTOR; p += VECTOR) {
       const uint at = min(p, count - VECTOR);
       VEC a[VECTOR];
 #pragma unroll
-      for (uint l = 0; l < VECTOR; ++l) a[l] = l < real ? VLOAD(from + l * channel + at) : (VEC)0.0f;
+      for (uint l = 0; l < VECTOR; ++l) a[l] = l < real ? VLOAD(from + l * channel + at) : (VEC)0;
       transpose(a);
 #pragma unroll
       for (uint l = 0; l < VECTOR; ++l) to[(at + l) * VECTORS + v] = a[l];
     }
     for (uint p = 0; p < count && count < VECTOR; ++p) {
-      float lane[VECTOR];
-      for (uint l = 0; l < VECTOR; ++l) lane[l] = l < real ? from[l * channel + p] : 0.0f;
+      REAL lane[VECTOR];
+      for (uint l = 0; l < VECTOR; ++l) lane[l] = l < real ? from[l * channel + p] : 0;
       to[p * VECTORS + v] = *(VEC *)lane;
     }
   }
@@ -124,7 +124,7 @@ static inline void turn(__global const float *x, ulong channel, uint channels, u
 #define INSIDE(t) ((uint)(ow + i * STRIDE_W + (t)*DILATION_W) < (uint)out.w)
 
 /* Adds to a tile's kept sums, or sets them if first, what tap (kd, kh) and TAPS_W taps from kw on give over the lines. */
-static inline void add_tile(const VEC *x, const line_t *lines, uint num_lines, __global const float *gy, const long *m_at,
+static inline void add_tile(const VEC *x, const line_t *lines, uint num_lines, __global const REAL *gy, const long *m_at,
                             extent_t out, int kd, int kh, int kw, bool first, VEC *kept) {
   VEC sums[BLOCK_M][TAPS_W][VECTORS];
 #pragma unroll
@@ -132,12 +132,12 @@ static inline void add_tile(const VEC *x, const line_t *lines, uint num_lines, _
 #pragma unroll
     for (int t = 0; t < TAPS_W; ++t)
 #pragma unroll
-      for (int v = 0; v < VECTORS; ++v) sums[m][t][v] = 0.0f;
+      for (int v = 0; v < VECTORS; ++v) sums[m][t][v] = 0;
 
   for (uint l = 0; l < num_lines; ++l) {
     const int od = lines[l].d + kd * DILATION_D, oh = lines[l].h + kh * DILATION_H, ow = lines[l].w + kw * DILATION_W;
     if ((uint)od >= (uint)out.d || (uint)oh >= (uint)out.h) continue;
-    __global const float *row = gy + ((long)od * out.h + oh) * out.w + ow;
+    __global const REAL *row = gy + ((long)od * out.h + oh) * out.w + ow;
     const VEC *xs = x + lines[l].from * VECTORS;
     /* From begin to end all taps of the tile are inside gy's row. */
     const int count = lines[l].count, room = out.w - 1 - (TAPS_W - 1) * DILATION_W - ow;
@@ -161,9 +161,16 @@ static inline void add_tile(const VEC *x, const line_t *lines, uint num_lines, _
       }
 }
 
+/* What the main kernel writes. */
+#if PARTIAL
+#define TARGET REAL
+#else
+#define TARGET Y_STORED
+#endif
+
 /* lines: of all images, pieces in a row of piece positions or what is left; run: lines of a chunk. */
-T3_SINGLE void outer(ulong items, __global const float *restrict x, ulong x_start, __global const float *restrict gy,
-                     ulong gy_start, __global float *restrict to, ulong to_start, long in_d, long in_h, long in_w, long out_d,
+T3_SINGLE void outer(ulong items, __global const REAL *restrict x, ulong x_start, __global const REAL *restrict gy,
+                     ulong gy_start, __global TARGET *restrict to, ulong to_start, long in_d, long in_h, long in_w, long out_d,
                      long out_h, long out_w, long lines, long pieces, long piece, long run, long step) {
   const ulong item = get_global_id(0);
   if (item >= items) return;
@@ -181,7 +188,7 @@ T3_SINGLE void outer(ulong items, __global const float *restrict x, ulong x_star
   line_t at[POSITIONS];
   const uint c_tiles = (b.channels_c + TILE_IN - 1) / TILE_IN, m_tiles = (b.channels_m + BLOCK_M - 1) / BLOCK_M;
   if (first_line >= end_line)
-    for (uint i = 0; i < C_TILES * ROWS * VECTORS; ++i) (&kept[0][0][0])[i] = 0.0f;
+    for (uint i = 0; i < C_TILES * ROWS * VECTORS; ++i) (&kept[0][0][0])[i] = 0;
 
   for (long line = first_line, next; line < end_line; line = next) {
     const ulong image = line / image_lines;
@@ -206,7 +213,7 @@ T3_SINGLE void outer(ulong items, __global const float *restrict x, ulong x_star
       turn(x + (image * GROUPS * GROUP_IN + ct * TILE_IN) * channel + start, channel, b.channels_c - ct * TILE_IN, count,
            &turned[ct][0][0]);
     for (uint mt = 0; mt < m_tiles; ++mt) {
-      __global const float *from = gy + (image * GROUPS * GROUP_OUT + mt * BLOCK_M) * out.channel;
+      __global const REAL *from = gy + (image * GROUPS * GROUP_OUT + mt * BLOCK_M) * out.channel;
       long m_at[BLOCK_M]; /* channels past the last repeat it and are never stored */
 #pragma unroll
       for (uint m = 0; m < BLOCK_M; ++m) m_at[m] = min(m, b.channels_m - mt * BLOCK_M - 1) * (long)out.channel;
@@ -236,8 +243,8 @@ T3_SINGLE void outer(ulong items, __global const float *restrict x, ulong x_star
 
 #if PARTIAL
 /* One work-item adds VECTOR rows of one vector of channels. */
-T3_SINGLE void outer_sum(ulong items, __global const float *restrict partial, ulong partial_start, __global float *restrict gw,
-                         ulong gw_start, long chunks) {
+T3_SINGLE void outer_sum(ulong items, __global const REAL *restrict partial, ulong partial_start,
+                         __global Y_STORED *restrict gw, ulong gw_start, long chunks) {
   ulong item = get_global_id(0);
   if (item >= items) return;
   const uint row_blocks = (ROWS + VECTOR - 1) / VECTOR;
@@ -252,7 +259,7 @@ T3_SINGLE void outer_sum(ulong items, __global const float *restrict partial, ul
   partial += partial_start + item * block + (vector / VECTORS * ROWS * VECTORS + vector % VECTORS) * VECTOR;
   VEC a[VECTOR];
 #pragma unroll
-  for (uint l = 0; l < VECTOR; ++l) a[l] = 0.0f;
+  for (uint l = 0; l < VECTOR; ++l) a[l] = 0;
   for (long chunk = 0; chunk < chunks; ++chunk, partial += blocks * block)
 #pragma unroll
     for (uint l = 0; l < VECTOR; ++l) a[l] += VLOAD(partial + min(r + l, (uint)ROWS - 1) * TILE_IN);

@@ -102,8 +102,8 @@ static inline ulong phase_start(uint ad, uint ah) {
 }
 
 /* One work-item packs one (group, m block, residue d, residue h); those of residues (0, 0) the bias too. */
-T3_SINGLE void phase_pack(ulong items, __global const float *restrict w, ulong w_start, __global const float *restrict b,
-                          ulong b_start, __global float *restrict packed, ulong packed_start, long has_bias) {
+T3_SINGLE void phase_pack(ulong items, __global const W_STORED *restrict w, ulong w_start, __global const W_STORED *restrict b,
+                          ulong b_start, __global REAL *restrict packed, ulong packed_start, long has_bias) {
   ulong item = get_global_id(0);
   if (item >= items) return;
   const uint ah = item % RESIDUES_H;
@@ -118,10 +118,10 @@ T3_SINGLE void phase_pack(ulong items, __global const float *restrict w, ulong w
     for (uint m = 0; m < BLOCK_M; ++m) {
       const bool real = has_bias && first_m + m < GROUP_OUT;
       packed[(ulong)GROUPS * M_BLOCKS * BLOCK_WEIGHTS + block * BLOCK_M + m] =
-          real ? b[b_start + group * GROUP_OUT + first_m + m] : 0.0f;
+          real ? READ_W(b + b_start + group * GROUP_OUT + first_m + m) : 0;
     }
 
-  __global float *to = packed + block * BLOCK_WEIGHTS + phase_start(ad, ah);
+  __global REAL *to = packed + block * BLOCK_WEIGHTS + phase_start(ad, ah);
   const uint taps_d = tap_start_d[ad + 1] - tap_start_d[ad], taps_h = tap_start_h[ah + 1] - tap_start_h[ah];
   for (uint c = 0; c < GROUP_IN; ++c)
     for (uint jd = 0; jd < taps_d; ++jd)
@@ -130,7 +130,7 @@ T3_SINGLE void phase_pack(ulong items, __global const float *restrict w, ulong w
         for (uint kw = 0; kw < KERNEL_W; ++kw)
           for (uint m = 0; m < BLOCK_M; ++m) {
             const ulong from = (WEIGHT_OF(c, first_m + m) * KERNEL_D * KERNEL_H + tap) * KERNEL_W + kw;
-            *to++ = first_m + m < GROUP_OUT ? w[from] : 0.0f;
+            *to++ = first_m + m < GROUP_OUT ? READ_W(w + from) : 0;
           }
       }
 }
@@ -138,11 +138,11 @@ T3_SINGLE void phase_pack(ulong items, __global const float *restrict w, ulong w
 #if FLAT
 /* The same for VECTOR values of t that begin at column col of a line of rows of pitch values: to is that row of y, the first of
  * rows that there are, each row_step elements further. */
-static inline void store_flat(__global float *to, const line_t *line, int col, int pitch, int out_w, int rows, ulong row_step,
-                              int done) {
+static inline void store_flat(__global Y_STORED *to, const line_t *line, int col, int pitch, int out_w, int rows,
+                              ulong row_step, int done, const finish_t *f) {
   if (done <= 0 && col + VECTOR <= pitch) {
     const int count = out_w - col * STRIDE_W;
-    if (count > 0 && rows > 0) store_outputs(to + col * STRIDE_W, line, count);
+    if (count > 0 && rows > 0) store_outputs(to + col * STRIDE_W, line, count, f);
     return;
   }
   line_t row;
@@ -150,7 +150,7 @@ static inline void store_flat(__global float *to, const line_t *line, int col, i
   for (int lane = 0; lane < VECTOR && rows > 0; --rows, to += row_step, col = 0) {
     const int lanes = min(VECTOR - lane, pitch - col), count = min(lanes * STRIDE_W, out_w - col * STRIDE_W);
     const int past = max(done - lane, 0), left = count - past * STRIDE_W;
-    if (left > 0) store_piece(to + (col + past) * STRIDE_W, row.lane + (lane + past) * STRIDE_W, left);
+    if (left > 0) store_piece(to + (col + past) * STRIDE_W, row.lane + (lane + past) * STRIDE_W, left, f);
     lane += lanes;
   }
 }
@@ -158,10 +158,11 @@ static inline void store_flat(__global float *to, const line_t *line, int col, i
 
 /* lines: of a plane, blocks of BLOCK_H rows or (FLAT) 1; length: values of t in a line; chunk: those that a work-item takes, a
  * multiple of its block, the last one of a line also what is left; run: how many lines it takes so. */
-T3_SINGLE void phase(ulong items, __global const float *restrict x, ulong x_start, __global const float *restrict edge,
-                     ulong edge_start, __global const float *restrict packed, ulong packed_start, __global float *restrict y,
+T3_SINGLE void phase(ulong items, __global const REAL *restrict x, ulong x_start, __global const REAL *restrict edge,
+                     ulong edge_start, __global const REAL *restrict packed, ulong packed_start, __global Y_STORED *restrict y,
                      ulong y_start, long edge_width, long planes, long padded_d, long padded_h, long padded_w, long in_d,
-                     long in_h, long out_d, long out_h, long out_w, long lines, long length, long chunk, long run) {
+                     long in_h, long out_d, long out_h, long out_w, long lines, long length, long chunk,
+                     long run RESIDUAL_ARGS) {
   ulong item = get_global_id(0);
   if (item >= items) return;
   /* The m blocks and the residues change fastest: they read the same x, which so stays in the cache. */
@@ -192,9 +193,10 @@ T3_SINGLE void phase(ulong items, __global const float *restrict x, ulong x_star
 #endif
   x += x_start + image * GROUP_IN * channel;
   packed += packed_start;
-  __global const float *bias = packed + (ulong)GROUPS * M_BLOCKS * BLOCK_WEIGHTS + group * M_BLOCKS * BLOCK_M;
-  __global const float *weights = packed + group * M_BLOCKS * BLOCK_WEIGHTS + phase_start(ad, ah);
+  __global const REAL *bias = packed + (ulong)GROUPS * M_BLOCKS * BLOCK_WEIGHTS + group * M_BLOCKS * BLOCK_M;
+  __global const REAL *weights = packed + group * M_BLOCKS * BLOCK_WEIGHTS + phase_start(ad, ah);
   const int taps_d = tap_start_d[ad + 1] - tap_start_d[ad], taps_h = tap_start_h[ah + 1] - tap_start_h[ah];
+  __global const Y_STORED *all_y = y + y_start, *residuals = RESIDUAL_OF(y, y_start);
   y += y_start + (image * GROUP_OUT * out_d + od) * out_h * out_w;
   const ulong y_channel = (ulong)out_d * out_h * out_w;
 
@@ -232,7 +234,7 @@ T3_SINGLE void phase(ulong items, __global const float *restrict x, ulong x_star
         int filled = 0;
         for (uint c = first_c; c < end_c; ++c)
           for (int j = 0; j < taps; ++j, ++filled) {
-            __global const float *row[BLOCK_H];
+            __global const REAL *row[BLOCK_H];
             FIND_ROWS(row, x + c * channel, j);
 #pragma unroll
             for (int k = 0; k < KERNEL_W; ++k)
@@ -255,15 +257,15 @@ T3_SINGLE void phase(ulong items, __global const float *restrict x, ulong x_star
                   sums[m][h][v][a] =
                       first_c ? lines_of[m_block - first_block][m][h][v].vector[a] : (VEC)bias[m_block * BLOCK_M + m];
 
-          __global const float *weights_c = weights + m_block * BLOCK_WEIGHTS + first_c * taps_d * taps_h * ROW_WEIGHTS;
+          __global const REAL *weights_c = weights + m_block * BLOCK_WEIGHTS + first_c * taps_d * taps_h * ROW_WEIGHTS;
           int at = 0;
           for (uint c = first_c; c < end_c; ++c, weights_c += taps_d * taps_h * ROW_WEIGHTS)
             for (int j = 0; j < taps; ++j, ++at) {
 #if !GATHER
-              __global const float *row[BLOCK_H];
+              __global const REAL *row[BLOCK_H];
               FIND_ROWS(row, x + c * channel, j);
 #endif
-              __global const float *w = weights_c + weight_at[j];
+              __global const REAL *w = weights_c + weight_at[j];
 #pragma unroll
               for (int k = 0; k < KERNEL_W; ++k) {
                 VEC values[BLOCK_H][BLOCK_W];
@@ -301,32 +303,37 @@ T3_SINGLE void phase(ulong items, __global const float *restrict x, ulong x_star
 
       for (uint m_block = first_block; m_block < end_block; ++m_block) {
         const int channels = min(BLOCK_M, (int)(GROUP_OUT - m_block * BLOCK_M));
-        __global float *y_block = y + m_block * BLOCK_M * y_channel;
+        __global Y_STORED *y_block = y + m_block * BLOCK_M * y_channel;
         const line_t(*block_lines)[BLOCK_H][BLOCK_W] = lines_of[m_block - first_block];
 #if FLAT
         int row = tw / pitch, col = tw - row * pitch;
         const ulong row_step = (ulong)STRIDE_H * out_w;
         for (int v = 0; v < BLOCK_W; ++v) {
           const int rows = ((int)out_h - (int)ah - row * STRIDE_H + STRIDE_H - 1) / STRIDE_H;
-          __global float *to = y_block + (ulong)ah * out_w + row * row_step;
+          __global Y_STORED *to = y_block + (ulong)ah * out_w + row * row_step;
 #pragma unroll 1
-          for (int m = 0; m < channels; ++m, to += y_channel)
-            store_flat(to, &block_lines[m][0][v], col, pitch, (int)out_w, rows, row_step, DONE_BEFORE(next, tw + v * VECTOR));
+          for (int m = 0; m < channels; ++m, to += y_channel) {
+            const finish_t f = finish_of(packed, group * GROUP_OUT + m_block * BLOCK_M + m, all_y, residuals);
+            store_flat(to, &block_lines[m][0][v], col, pitch, (int)out_w, rows, row_step, DONE_BEFORE(next, tw + v * VECTOR),
+                       &f);
+          }
           for (col += VECTOR; col >= pitch; col -= pitch) ++row;
         }
 #else
 #pragma unroll 1
-        for (int m = 0; m < channels; ++m)
+        for (int m = 0; m < channels; ++m) {
+          const finish_t f = finish_of(packed, group * GROUP_OUT + m_block * BLOCK_M + m, all_y, residuals);
 #pragma unroll 1
           for (int h = 0; h < BLOCK_H; ++h) {
             const uint oh = (th + h) * STRIDE_H + ah;
             if (oh >= out_h) break;
-            __global float *to = y_block + m * y_channel + (ulong)oh * out_w;
+            __global Y_STORED *to = y_block + m * y_channel + (ulong)oh * out_w;
             for (int v = 0; v < BLOCK_W; ++v) {
               const int o = (tw + v * VECTOR) * STRIDE_W;
-              if (o < out_w) store_after(to + o, &block_lines[m][h][v], (int)out_w - o, DONE_BEFORE(next, tw + v * VECTOR));
+              if (o < out_w) store_after(to + o, &block_lines[m][h][v], (int)out_w - o, DONE_BEFORE(next, tw + v * VECTOR), &f);
             }
           }
+        }
 #endif
       }
     }

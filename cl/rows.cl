@@ -48,8 +48,8 @@ __constant int first_offset_d[] = {FIRST_OFFSET_D};
 #define OFFSET_H(k) ((RESIDUE_H(k) + PADDING_H - (k)*DILATION_H) / STRIDE_H)
 
 /* One work-item packs one (group, m block, residue d); those of residue 0 the bias too. */
-T3_SINGLE void rows_pack(ulong items, __global const float *restrict w, ulong w_start, __global const float *restrict b,
-                         ulong b_start, __global float *restrict packed, ulong packed_start, long has_bias) {
+T3_SINGLE void rows_pack(ulong items, __global const W_STORED *restrict w, ulong w_start, __global const W_STORED *restrict b,
+                         ulong b_start, __global REAL *restrict packed, ulong packed_start, long has_bias) {
   ulong item = get_global_id(0);
   if (item >= items) return;
   const uint ad = item % RESIDUES_D;
@@ -61,26 +61,26 @@ T3_SINGLE void rows_pack(ulong items, __global const float *restrict w, ulong w_
   if (ad == 0)
     for (uint m = 0; m < BLOCK_M; ++m)
       packed[(ulong)GROUPS * M_BLOCKS * BLOCK_WEIGHTS + block * BLOCK_M + m] =
-          has_bias && m < channels ? b[b_start + group * GROUP_OUT + first_m + m] : 0.0f;
+          has_bias && m < channels ? READ_W(b + b_start + group * GROUP_OUT + first_m + m) : 0;
 
   w += w_start + (group * GROUP_IN * GROUP_OUT + first_m) * KERNEL_D * KERNEL_H * KERNEL_W;
-  __global float *to = packed + block * BLOCK_WEIGHTS + (ulong)tap_start_d[ad] * GROUP_IN * PLANE_WEIGHTS;
+  __global REAL *to = packed + block * BLOCK_WEIGHTS + (ulong)tap_start_d[ad] * GROUP_IN * PLANE_WEIGHTS;
   const uint taps_d = tap_start_d[ad + 1] - tap_start_d[ad];
   for (uint c = 0; c < GROUP_IN; ++c, w += (ulong)GROUP_OUT * KERNEL_D * KERNEL_H * KERNEL_W)
     for (uint jd = 0; jd < taps_d; ++jd) {
       const uint first = (first_tap_d[ad] + jd * TAP_STEP_D) * KERNEL_H * KERNEL_W;
       for (uint k = 0; k < KERNEL_H * KERNEL_W; ++k)
         for (uint m = 0; m < BLOCK_M; ++m)
-          *to++ = m < channels ? w[(ulong)m * KERNEL_D * KERNEL_H * KERNEL_W + first + k] : 0.0f;
+          *to++ = m < channels ? READ_W(w + (ulong)m * KERNEL_D * KERNEL_H * KERNEL_W + first + k) : 0;
     }
 }
 
 /* lines: blocks of BLOCK_H values of t of H in a plane; run: how many of them a work-item takes; length: values of t in a row.
  */
-T3_SINGLE void rows(ulong items, __global const float *restrict x, ulong x_start, __global const float *restrict edge,
-                    ulong edge_start, __global const float *restrict packed, ulong packed_start, __global float *restrict y,
+T3_SINGLE void rows(ulong items, __global const REAL *restrict x, ulong x_start, __global const REAL *restrict edge,
+                    ulong edge_start, __global const REAL *restrict packed, ulong packed_start, __global Y_STORED *restrict y,
                     ulong y_start, long edge_width, long planes, long padded_d, long padded_h, long padded_w, long in_d,
-                    long out_d, long out_h, long out_w, long lines, long length, long run) {
+                    long out_d, long out_h, long out_w, long lines, long length, long run RESIDUAL_ARGS) {
   ulong item = get_global_id(0);
   if (item >= items) return;
   const uint m_block = item % M_BLOCKS;
@@ -108,8 +108,8 @@ T3_SINGLE void rows(ulong items, __global const float *restrict x, ulong x_start
 #endif
   packed += packed_start;
   const ulong block = group * M_BLOCKS + m_block;
-  __global const float *bias = packed + (ulong)GROUPS * M_BLOCKS * BLOCK_WEIGHTS + block * BLOCK_M;
-  __global const float *weights = packed + block * BLOCK_WEIGHTS + (ulong)tap_start_d[ad] * GROUP_IN * PLANE_WEIGHTS;
+  __global const REAL *bias = packed + (ulong)GROUPS * M_BLOCKS * BLOCK_WEIGHTS + block * BLOCK_M;
+  __global const REAL *weights = packed + block * BLOCK_WEIGHTS + (ulong)tap_start_d[ad] * GROUP_IN * PLANE_WEIGHTS;
 
   /* The taps of D whose plane of x is there; offsets fall as taps rise. */
   const int taps_d = tap_start_d[ad + 1] - tap_start_d[ad], offset_d = (int)td + first_offset_d[ad];
@@ -119,6 +119,7 @@ T3_SINGLE void rows(ulong items, __global const float *restrict x, ulong x_start
 
   const ulong y_channel = (ulong)out_d * out_h * out_w;
   const int channels = min(BLOCK_M, (int)(GROUP_OUT - m_block * BLOCK_M));
+  __global const Y_STORED *all_y = y + y_start, *residuals = RESIDUAL_OF(y, y_start);
   y += y_start + ((image * GROUP_OUT + m_block * BLOCK_M) * out_d + od) * out_h * out_w;
 
   for (uint line = first_line; line < end_line; ++line)
@@ -143,21 +144,21 @@ T3_SINGLE void rows(ulong items, __global const float *restrict x, ulong x_start
       for (int k = 0; k < KERNEL_W; ++k)
 #pragma unroll
         for (int v = 0; v < BLOCK_W; ++v) inside[k][v] = inside_row(tw + v * VECTOR + OFFSET_W(k), pitch);
-      __global const float *from = x + (long)offset_d * plane;
+      __global const REAL *from = x + (long)offset_d * plane;
 #else
-      __global const float *from = x + (long)(first_offset_d[ad] - MIN_OFFSET_D) * plane + (ulong)th * pitch + tw;
+      __global const REAL *from = x + (long)(first_offset_d[ad] - MIN_OFFSET_D) * plane + (ulong)th * pitch + tw;
 #endif
-      __global const float *weights_c = weights;
+      __global const REAL *weights_c = weights;
       for (uint c = 0; c < GROUP_IN; ++c, from += channel, weights_c += taps_d * PLANE_WEIGHTS)
         for (int j = first_tap; j < end_tap; ++j) {
-          __global const float *row[ROWS];
+          __global const REAL *row[ROWS];
 #if EDGES
           find_rows(row, ROWS, &input, from - (long)j * OFFSET_STEP_D * plane, (int)th + MIN_OFFSET_H, tw);
 #else
 #pragma unroll
           for (int r = 0; r < ROWS; ++r) row[r] = from - (long)j * OFFSET_STEP_D * plane + r * pitch - MIN_OFFSET_W;
 #endif
-          __global const float *w = weights_c + j * PLANE_WEIGHTS;
+          __global const REAL *w = weights_c + j * PLANE_WEIGHTS;
 #pragma unroll
           for (int k = 0; k < KERNEL_W; ++k) {
             VEC values[ROWS][BLOCK_W];
@@ -199,18 +200,20 @@ T3_SINGLE void rows(ulong items, __global const float *restrict x, ulong x_start
               for (int a = 0; a < STRIDE_W; ++a) lines_of[m][h][b][v].vector[a] = sums[m][h][b][v][a];
 
 #pragma unroll 1
-      for (int m = 0; m < channels; ++m)
+      for (int m = 0; m < channels; ++m) {
+        const finish_t f = finish_of(packed, group * GROUP_OUT + m_block * BLOCK_M + m, all_y, residuals);
 #pragma unroll 1
         for (int h = 0; h < BLOCK_H * STRIDE_H; ++h) {
           const uint oh = th * STRIDE_H + h;
           if (oh >= out_h) break;
-          __global float *to = y + m * y_channel + (ulong)oh * out_w;
+          __global Y_STORED *to = y + m * y_channel + (ulong)oh * out_w;
           for (int v = 0; v < BLOCK_W; ++v) {
             const int o = (tw + v * VECTOR) * STRIDE_W;
             if (o < out_w)
               store_after(to + o, &lines_of[m][h / STRIDE_H][h % STRIDE_H][v], (int)out_w - o,
-                          DONE_BEFORE(next, tw + v * VECTOR));
+                          DONE_BEFORE(next, tw + v * VECTOR), &f);
           }
         }
+      }
     }
 }

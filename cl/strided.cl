@@ -36,9 +36,9 @@
 
 /* The values at from[0], from[INPUT_STEP_W], ...; from = row + offset, and offset is a constant once loops are unrolled. Reads
  * all INPUT_STEP_W*VECTOR values from row + FIRST_OF(offset) on. */
-static inline VEC load_strided(__global const float *row, int offset) {
+static inline VEC load_strided(__global const REAL *row, int offset) {
 #ifdef STRIDED
-  __global const float *from = row + FIRST_OF(offset);
+  __global const REAL *from = row + FIRST_OF(offset);
 #if INPUT_STEP_W > 1
   if (offset - FIRST_OF(offset) == 1) return STRIDED(1, from);
 #endif

@@ -67,9 +67,8 @@ static void check_reads(const struct rig *rig, const tconv3d_desc *desc, const t
 
 /* At most `most` candidates of each algorithm that serves the layer, from a random place in its list onwards. */
 static void check_layer(const struct rig *rig, const tconv3d_desc *desc, size_t most, uint64_t seed, check *check_one) {
-  t3_problem problem = {.device = t3_context_slot(rig->context, NULL)->info};
-  assert_int_equal(t3_layer_init(desc, &problem.layer), TCONV3D_OK);
-  for (int a = 0; a < 3; ++a) problem.phases[a] = t3_phases_of(&problem.layer.axis[a]);
+  t3_problem problem;
+  assert_int_equal(t3_problem_init(t3_context_slot(rig->context, NULL), &(t3_request){.desc = desc}, &problem), TCONV3D_OK);
   struct rng rng = {seed};
   for (size_t i = 0; t3_algorithm_at(i); ++i) {
     char why[160];

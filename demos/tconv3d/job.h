@@ -14,7 +14,8 @@ struct job {
   void *target;
 };
 
-/* Reads an array of a type that is computed, with least to most axes; label and axes ("5 (N, C, D, H, W) are") are for messages. */
+/* Reads an array of a type that is computed, with least to most axes; label and axes ("5 (N, C, D, H, W) are") are for
+ * messages. */
 bool job_read(const char *path, const char *label, int least, int most, const char *axes, struct npy *array,
               struct fault *fault);
 

@@ -51,7 +51,9 @@ TCONV3D_API const char *tconv3d_status_name(tconv3d_status status);
  */
 TCONV3D_API const char *tconv3d_message(void);
 
-/* Element types. This version computes TCONV3D_F32; the others are named so that a descriptor can ask, and be refused. */
+/* Element types, as tensors lie in memory. Sums are float32, and float64 for TCONV3D_F64, which needs a device with doubles and
+ * goes with itself alone: x, y, w and b are then all of it. The others can be mixed; a result is rounded once, to nearest, ties
+ * to even. */
 typedef enum tconv3d_dtype { TCONV3D_F32 = 0, TCONV3D_F64 = 1, TCONV3D_F16 = 2, TCONV3D_BF16 = 3 } tconv3d_dtype;
 
 /* One layer applied to one input shape; arguments as in PyTorch's nn.ConvTranspose3d.
@@ -71,8 +73,8 @@ typedef struct tconv3d_desc {
   int64_t output_padding[3];
   int64_t dilation[3];
   int32_t has_bias;           /* 1: y starts from b; 0: from zero */
-  tconv3d_dtype dtype;        /* of x and y */
-  tconv3d_dtype weight_dtype; /* of w and b */
+  tconv3d_dtype dtype;        /* of x and y, gx and gy */
+  tconv3d_dtype weight_dtype; /* of w and b, gw and gb */
 } tconv3d_desc;
 
 /* PyTorch's defaults: batch 1, stride 1, padding 0, output_padding 0, dilation 1, groups 1, with bias, float32. Channels,

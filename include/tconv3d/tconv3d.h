@@ -44,6 +44,7 @@ typedef struct tconv3d_device_info {
   char rejected[160]; /* why not, when usable is 0; "" otherwise */
   unsigned fma_width; /* floats that one multiply-add unit takes at once: vector_width, or half of it where the widest vectors
                          are known to be computed in halves (AMD Zen 4) */
+  int float64;        /* 1: computes TCONV3D_F64 */
 } tconv3d_device_info;
 
 /* Lists every device of every platform, the unusable ones too. list may be NULL with capacity 0; *count is how many there are,
@@ -78,15 +79,43 @@ TCONV3D_API cl_context tconv3d_context_cl(const tconv3d_context *context);
 
 typedef struct tconv3d_plan tconv3d_plan;
 
+/* What happens to a result before it is stored, instead of in passes of its own, with v = sum + bias:
+ *   affine 1: v = scale[m]*v + shift[m]; v = activation(v); v += residual * r; affine 2: v = scale[m]*v + shift[m]
+ * scale, shift and PReLU's slope have a number for each output channel m (tconv3d_weights_set_channels); r is a tensor of y's
+ * shape and type (tconv3d_enqueue_residual). Of the forward operation and the convolution. A NaN passes every activation. */
+typedef enum tconv3d_activation {
+  TCONV3D_NO_ACTIVATION = 0,
+  TCONV3D_RELU = 1,
+  TCONV3D_LEAKY_RELU = 2, /* v < 0: low*v */
+  TCONV3D_PRELU = 3,      /* v < 0: slope[m]*v */
+  TCONV3D_ELU = 4,        /* v < 0: low*(exp(v) - 1) */
+  TCONV3D_SILU = 5,       /* v / (1 + exp(-v)) */
+  TCONV3D_GELU = 6,       /* v/2 * (1 + erf(v/sqrt(2))) */
+  TCONV3D_SIGMOID = 7,
+  TCONV3D_TANH = 8,
+  TCONV3D_CLAMP = 9 /* from low to high */
+} tconv3d_activation;
+typedef struct tconv3d_epilogue {
+  tconv3d_activation activation;
+  int affine;       /* 0: none; 1: before the activation; 2: at last */
+  double low, high; /* the activation's constants, finite; others ignore them */
+  double residual;  /* what r is multiplied by; 0: no residual */
+} tconv3d_epilogue;
+
 typedef struct tconv3d_plan_options {
   size_t struct_size;    /* sizeof(tconv3d_plan_options), as TCONV3D_PLAN_OPTIONS_INIT sets it */
   const char *algorithm; /* NULL: the automatic choice; else a name: used, or refused with the reason */
   cl_device_id device;   /* NULL: the context's first device */
   tconv3d_operation operation;
   double beta; /* what is written is the result + beta * what the target held; with 0 it is not read. Finite. */
+  tconv3d_epilogue epilogue;
 } tconv3d_plan_options;
-#define TCONV3D_PLAN_OPTIONS_INIT \
-  { sizeof(tconv3d_plan_options), NULL, NULL, TCONV3D_FORWARD, 0.0 }
+#define TCONV3D_PLAN_OPTIONS_INIT                                     \
+  {                                                                   \
+    sizeof(tconv3d_plan_options), NULL, NULL, TCONV3D_FORWARD, 0.0, { \
+      TCONV3D_NO_ACTIVATION, 0, 0.0, 0.0, 0.0                         \
+    }                                                                 \
+  }
 
 /* Validates desc, chooses an algorithm and compiles every kernel for it: nothing is left to compile at the first call. Blocks
  * while it builds (seconds at worst, milliseconds from the cache, under one when this context has the program already), and
@@ -141,6 +170,16 @@ TCONV3D_API tconv3d_status tconv3d_weights_create_host(const tconv3d_plan *plan,
 TCONV3D_API tconv3d_status tconv3d_weights_update(tconv3d_weights *weights, cl_command_queue queue, tconv3d_buffer weight,
                                                   const tconv3d_buffer *bias, cl_uint num_events, const cl_event *wait_list,
                                                   cl_event *event);
+/* Packs what the plan's epilogue has for each output channel, out_channels numbers of weight_dtype each, with the same rules;
+ * the weights cannot be used before. slope is for PReLU, scale and shift for the affine part; those that the epilogue does not
+ * take must be NULL, those that it takes must not. May be called again for new values. */
+TCONV3D_API tconv3d_status tconv3d_weights_set_channels(tconv3d_weights *weights, cl_command_queue queue,
+                                                        const tconv3d_buffer *slope, const tconv3d_buffer *scale,
+                                                        const tconv3d_buffer *shift, cl_uint num_events,
+                                                        const cl_event *wait_list, cl_event *event);
+/* The same from host arrays; blocks until done. */
+TCONV3D_API tconv3d_status tconv3d_weights_set_channels_host(tconv3d_weights *weights, const void *slope, const void *scale,
+                                                             const void *shift);
 TCONV3D_API void tconv3d_weights_destroy(tconv3d_weights *weights);
 
 /* Enqueues y = layer(x) on queue (in-order or out-of-order, of the plan's context and device), after wait_list and the weights'
@@ -154,6 +193,12 @@ TCONV3D_API tconv3d_status tconv3d_enqueue(const tconv3d_plan *plan, const tconv
                                            tconv3d_buffer x, tconv3d_buffer y, const tconv3d_buffer *workspace,
                                            cl_uint num_events, const cl_event *wait_list, cl_event *event);
 
+/* The same for a plan whose epilogue adds a residual of y's shape. It may be y's own memory, exactly, else nothing of it. */
+TCONV3D_API tconv3d_status tconv3d_enqueue_residual(const tconv3d_plan *plan, const tconv3d_weights *weights,
+                                                    cl_command_queue queue, tconv3d_buffer x, tconv3d_buffer residual,
+                                                    tconv3d_buffer y, const tconv3d_buffer *workspace, cl_uint num_events,
+                                                    const cl_event *wait_list, cl_event *event);
+
 /* Enqueues a gradient with respect to the weight or the bias, by a plan for TCONV3D_GRAD_WEIGHT or TCONV3D_GRAD_BIAS, with the
  * same rules. x is not looked at for the bias. (The gradient with respect to the input needs the weights as a forward call
  * does: make a plan for TCONV3D_GRAD_INPUT, weights for it with bias NULL, and hand gy and gx to tconv3d_enqueue as x and y.)
@@ -166,6 +211,10 @@ TCONV3D_API tconv3d_status tconv3d_enqueue_gradient(const tconv3d_plan *plan, cl
  * themselves where they are aligned to the device's base address alignment (clGetDeviceInfo CL_DEVICE_MEM_BASE_ADDR_ALIGN, in
  * bits; 128 bytes on PoCL); otherwise they are copied. */
 TCONV3D_API tconv3d_status tconv3d_run(const tconv3d_plan *plan, const tconv3d_weights *weights, const void *x, void *y);
+
+/* tconv3d_enqueue_residual in the same way. */
+TCONV3D_API tconv3d_status tconv3d_run_residual(const tconv3d_plan *plan, const tconv3d_weights *weights, const void *x,
+                                                const void *residual, void *y);
 
 /* tconv3d_enqueue_gradient in the same way; x may be NULL for the bias. */
 TCONV3D_API tconv3d_status tconv3d_run_gradient(const tconv3d_plan *plan, const void *x, const void *gy, void *gradient);

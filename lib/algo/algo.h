@@ -25,16 +25,45 @@ typedef struct t3_problem {
   double beta;    /* added to the result: beta times what the target holds, unless 0 */
   t3_phases phases[3];
   tconv3d_device_info device;
+  tconv3d_epilogue epilogue;
+  /* Of sums: bytes of one, vectors of the device and of its multiply-add units in sums, registers for such vectors. */
+  int64_t real_size, width, fma_width, registers;
 } t3_problem;
 
+/* Types in memory of x and gy, and of what is written. */
+static inline tconv3d_dtype t3_input_type(const t3_problem *problem) {
+  return problem->layer.dtype;
+}
+static inline tconv3d_dtype t3_target_type(const t3_problem *problem) {
+  return t3_work_of(problem->operation) == T3_LAYER ? problem->layer.dtype : problem->layer.weight_dtype;
+}
+/* Whether a type is that of the sums, so that kernels can read it as it is. */
+static inline bool t3_is_real(const t3_problem *problem, tconv3d_dtype dtype) {
+  return dtype == TCONV3D_F64 || (dtype == TCONV3D_F32 && problem->real_size == 4);
+}
+
 /* A kernel argument: a tensor (passed as a cl_mem and the element it starts at, a ulong) or a number (a long). */
-typedef enum t3_arg_kind { T3_X, T3_Y, T3_WEIGHT, T3_BIAS, T3_PACKED, T3_WORKSPACE, T3_GY, T3_TENSORS, T3_NUMBER } t3_arg_kind;
+typedef enum t3_arg_kind {
+  T3_X,
+  T3_Y,
+  T3_WEIGHT,
+  T3_BIAS,
+  T3_PACKED,
+  T3_WORKSPACE,
+  T3_GY,
+  T3_RESIDUAL,
+  T3_SLOPE,
+  T3_SCALE,
+  T3_SHIFT,
+  T3_TENSORS,
+  T3_NUMBER
+} t3_arg_kind;
 typedef struct t3_arg {
   t3_arg_kind kind;
-  int64_t number;
+  int64_t number; /* of a tensor: elements after its start, in the workspace or what is packed */
 } t3_arg;
 
-enum { T3_MAX_ARGS = 20, T3_MAX_LAUNCHES = 4 };
+enum { T3_MAX_ARGS = 24, T3_MAX_LAUNCHES = 4 };
 
 /* One kernel launch: items work-items in a row, in work-groups of local. The kernel's first argument is items, a ulong; with 0
  * it must do nothing, which is how a plan makes the runtime generate its code. */
@@ -50,7 +79,8 @@ typedef struct t3_launch {
 typedef struct t3_recipe {
   t3_text defines; /* "NAME=value\n" lines, in a fixed order: part of the program's identity */
   int64_t packed_bytes, workspace_bytes;
-  t3_launch pack; /* from WEIGHT and BIAS to PACKED; without a kernel where there are no weights */
+  t3_launch pack;          /* from WEIGHT and BIAS to PACKED; without a kernel where there are no weights */
+  t3_launch pack_channels; /* from SLOPE, SCALE and SHIFT to PACKED; without a kernel where the epilogue has none */
   t3_launch run[T3_MAX_LAUNCHES];
   int num_run;
   bool deterministic;
@@ -94,13 +124,22 @@ bool t3_applicable(const t3_problem *problem, const t3_algorithm *algorithm, cha
 #define T3_ARGS(launch, ...) t3_set_args(launch, (t3_arg[]){__VA_ARGS__}, sizeof((t3_arg[]){__VA_ARGS__}) / sizeof(t3_arg))
 void t3_set_args(t3_launch *launch, const t3_arg *args, size_t count);
 
-/* The defines that every algorithm's program has: groups, channels and the six parameters of each axis. */
-void t3_define_layer(t3_text *defines, const t3_layer *layer);
+/* The defines that every algorithm's program has: types, groups, channels and the parameters of each axis, the epilogue and
+ * beta.
+ */
+void t3_define_problem(t3_text *defines, const t3_problem *problem);
+/* The same without what is the layer's. */
+void t3_define_types(t3_text *defines, const t3_problem *problem);
 void t3_define(t3_text *defines, const char *name, int64_t value);
-/* BETA, a float, unless it is 0. */
-void t3_define_beta(t3_text *defines, double beta);
 /* NAME_D, NAME_H, NAME_W. */
 void t3_define_axes(t3_text *defines, const char *name, const int64_t value[3]);
+
+/* Whether it takes numbers of each output channel. */
+bool t3_epilogue_has_channels(const tconv3d_epilogue *epilogue);
+
+/* Once a layer's recipe has its launches, of which the last one stores: where packed_count weights are followed by what the
+ * epilogue has for each channel, the residual as the last argument, and the bytes of both. */
+void t3_end_recipe(const t3_problem *problem, int64_t packed_count, t3_recipe *recipe);
 
 /* Multiply-adds that a device does a second at best, by its compute units, clock (assumed) and vectors; for costs only. */
 double t3_device_rate(const tconv3d_device_info *device);

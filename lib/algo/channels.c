@@ -37,7 +37,7 @@ static bool applicable(const t3_problem *problem, char *why, size_t capacity) {
 static size_t variants(const t3_problem *problem, t3_variant *list) {
   static const int64_t blocks[][2] = {{4, 6}, {4, 5}, {3, 6},  {2, 8},  {2, 6}, {2, 5},
                                       {2, 4}, {3, 4}, {1, 16}, {1, 12}, {1, 8}, {1, 4}};
-  int64_t native = t3_max(t3_min(problem->device.vector_width, 16), 4), registers = native == 16 ? 32 : 16;
+  int64_t native = t3_max(t3_min(problem->width, 16), 4), registers = problem->registers;
   size_t count = 0;
   for (int64_t width = native; width >= 4; width /= 2)
     for (size_t i = 0; i < sizeof blocks / sizeof *blocks; ++i)
@@ -108,9 +108,8 @@ static void define_all(const t3_problem *problem, const struct block *block, t3_
   const t3_layer *layer = &problem->layer;
   int64_t most_taps = 1;
   for (int a = 0; a < 3; ++a) most_taps *= t3_ceil_div(layer->axis[a].kernel, problem->phases[a].tap_step);
-  int64_t row = most_taps * block->width * block->vectors * (int64_t)sizeof(float);
-  t3_define_layer(defines, layer);
-  t3_define_beta(defines, problem->beta);
+  int64_t row = most_taps * block->width * block->vectors * problem->real_size;
+  t3_define_problem(defines, problem);
   t3_define(defines, "VECTOR", block->width);
   t3_define(defines, "VECTORS", block->vectors);
   t3_define(defines, "TILE", block->tile);
@@ -128,7 +127,6 @@ static tconv3d_status recipe(const t3_problem *problem, const t3_variant *varian
   int64_t blocks = channel_blocks(problem, &block) * residues_of(problem), run = run_of(problem, &block);
   define_all(problem, &block, &recipe->defines);
   recipe->deterministic = true;
-  recipe->packed_bytes = packed_count(problem, &block) * (int64_t)sizeof(float);
   recipe->workspace_bytes = t3_padded_bytes(problem, &padded);
   recipe->pack = (t3_launch){.kernel = "channels_pack", .local = 1, .items = blocks};
   T3_ARGS(&recipe->pack, {T3_WEIGHT, 0}, {T3_BIAS, 0}, {T3_PACKED, 0}, {T3_NUMBER, layer->has_bias});
@@ -140,6 +138,7 @@ static tconv3d_status recipe(const t3_problem *problem, const t3_variant *varian
           {T3_NUMBER, padded.size[T3_H]}, {T3_NUMBER, padded.size[T3_W]}, {T3_NUMBER, axis[T3_D].in},
           {T3_NUMBER, axis[T3_H].in}, {T3_NUMBER, axis[T3_W].in}, {T3_NUMBER, axis[T3_D].out}, {T3_NUMBER, axis[T3_H].out},
           {T3_NUMBER, axis[T3_W].out}, {T3_NUMBER, run});
+  t3_end_recipe(problem, packed_count(problem, &block), recipe);
   snprintf(recipe->detail, sizeof recipe->detail, "%" PRId64 " positions x %" PRId64 " vectors of %" PRId64 " channels, %s",
            block.tile, block.vectors, block.width, t3_reading(&padded));
   return TCONV3D_OK;

@@ -33,18 +33,17 @@ static tconv3d_status recipe(const t3_problem *problem, const t3_variant *varian
   (void)variant;
   const t3_layer *layer = &problem->layer;
   const t3_axis *d = &layer->axis[T3_D], *h = &layer->axis[T3_H], *w = &layer->axis[T3_W];
-  t3_define_layer(&recipe->defines, layer);
-  t3_define_beta(&recipe->defines, problem->beta);
+  t3_define_problem(&recipe->defines, problem);
   recipe->deterministic = true;
   size_t local = local_size(&problem->device);
   int64_t packed = layer->w_count + layer->out_channels;
-  recipe->packed_bytes = packed * (int64_t)sizeof(float);
   recipe->pack = (t3_launch){.kernel = "direct_pack", .local = local, .items = packed};
   T3_ARGS(&recipe->pack, {T3_WEIGHT, 0}, {T3_BIAS, 0}, {T3_PACKED, 0}, {T3_NUMBER, layer->has_bias});
   recipe->run[0] = (t3_launch){.kernel = "direct", .local = local, .items = layer->y_count};
   T3_ARGS(&recipe->run[0], {T3_X, 0}, {T3_PACKED, 0}, {T3_Y, 0}, {T3_NUMBER, d->in}, {T3_NUMBER, h->in}, {T3_NUMBER, w->in},
           {T3_NUMBER, d->out}, {T3_NUMBER, h->out}, {T3_NUMBER, w->out});
   recipe->num_run = 1;
+  t3_end_recipe(problem, packed, recipe);
   return TCONV3D_OK;
 }
 

@@ -32,8 +32,7 @@ static tconv3d_status recipe(const t3_problem *problem, const t3_variant *varian
   (void)variant;
   const t3_layer *layer = &problem->layer;
   const t3_axis *d = &layer->axis[T3_D], *h = &layer->axis[T3_H], *w = &layer->axis[T3_W];
-  t3_define_layer(&recipe->defines, layer);
-  t3_define_beta(&recipe->defines, problem->beta);
+  t3_define_problem(&recipe->defines, problem);
   recipe->deterministic = true;
   recipe->run[0] = (t3_launch){.kernel = "each", .local = local_size(&problem->device), .items = layer->w_count};
   T3_ARGS(&recipe->run[0], {T3_X, 0}, {T3_GY, 0}, {T3_Y, 0}, {T3_NUMBER, layer->batch}, {T3_NUMBER, d->in}, {T3_NUMBER, h->in},

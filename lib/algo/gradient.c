@@ -21,12 +21,8 @@ bool t3_gradient_check(const t3_problem *problem, char *why, size_t capacity) {
   return true;
 }
 
-int64_t t3_registers(const tconv3d_device_info *device) {
-  return device->vector_width >= 16 ? 32 : 16;
-}
-
-int64_t t3_native_width(const tconv3d_device_info *device) {
-  return t3_max(t3_min(device->vector_width, 16), 4);
+int64_t t3_native_width(const t3_problem *problem) {
+  return t3_max(t3_min(problem->width, 16), 4);
 }
 
 t3_lines t3_lines_of(const t3_layer *layer, int64_t longest) {
@@ -47,4 +43,17 @@ double t3_meeting(const t3_axis *axis) {
     if (end > begin) pairs += (double)(end - begin);
   }
   return pairs / ((double)axis->kernel * (double)axis->in);
+}
+
+enum { CONVERTED = 4096 }; /* values of a work-item, as in gradient.cl */
+
+t3_arg t3_real_arg(const t3_problem *problem, t3_arg_kind kind, int64_t count, int64_t *used, t3_recipe *recipe) {
+  t3_arg arg = {kind, 0};
+  if (t3_is_real(problem, t3_input_type(problem)) || !count) return arg;
+  t3_launch *convert = &recipe->run[recipe->num_run++];
+  *convert = (t3_launch){.kernel = "convert", .local = 1, .items = t3_ceil_div(count, CONVERTED)};
+  T3_ARGS(convert, arg, {T3_WORKSPACE, *used}, {T3_NUMBER, count});
+  arg = (t3_arg){T3_WORKSPACE, *used};
+  *used += count;
+  return arg;
 }

@@ -5,13 +5,16 @@
 
 #include "algo/algo.h"
 
-/* Whether a kernel can count strides, kernel sizes, positions and reaches of each axis in 32 bits; else false with the reason. */
+/* Whether a kernel can count strides, kernel sizes, positions and reaches of each axis in 32 bits; else false with the reason.
+ */
 bool t3_gradient_check(const t3_problem *problem, char *why, size_t capacity);
 
-/* Registers for vectors, of whatever width. */
-int64_t t3_registers(const tconv3d_device_info *device);
 /* The widest vectors that kernels are written for. */
-int64_t t3_native_width(const tconv3d_device_info *device);
+int64_t t3_native_width(const t3_problem *problem);
+
+/* The argument by which kernels that take the type of the sums read x or gy, of count elements: itself, or a copy in that type
+ * in the workspace, whose launch is added; *used is how many elements of the workspace are taken. */
+t3_arg t3_real_arg(const t3_problem *problem, t3_arg_kind kind, int64_t count, int64_t *used, t3_recipe *recipe);
 
 /* x's rows of W of all images, cut into even pieces of at most some length. */
 typedef struct t3_lines {
@@ -20,8 +23,8 @@ typedef struct t3_lines {
 } t3_lines;
 t3_lines t3_lines_of(const t3_layer *layer, int64_t longest);
 
-/* Pairs of a position and a tap that meet inside gy, over all such pairs: for an axis, and for taps of W that are left out one by
- * one all the same. */
+/* Pairs of a position and a tap that meet inside gy, over all such pairs: for an axis, and for taps of W that are left out one
+ * by one all the same. */
 double t3_meeting(const t3_axis *axis);
 
 #endif

@@ -22,11 +22,11 @@ struct cut {
 };
 
 enum {
-  POSITIONS = 128,       /* at a time: their x and gy stay in the first caches while the sums of a tap come and go */
-  MAX_TAPS = 4096,       /* so that the least block is within KEPT */
-  KEPT = 1 << 14,        /* floats, sums of a work-item on its stack; 64 KiB */
-  TURNED_CHANNELS = 64,  /* floats of a position on the stack, 64 KiB for all */
-  ITEMS_A_UNIT = 8       /* then compute units end within some 10 % of each other */
+  POSITIONS = 128,      /* at a time: their x and gy stay in the first caches while the sums of a tap come and go */
+  MAX_TAPS = 4096,      /* so that the least block is within KEPT */
+  KEPT = 1 << 14,       /* floats, sums of a work-item on its stack; 64 KiB */
+  TURNED_CHANNELS = 64, /* floats of a position on the stack, 64 KiB for all */
+  ITEMS_A_UNIT = 8      /* then compute units end within some 10 % of each other */
 };
 
 static bool applicable(const t3_problem *problem, char *why, size_t capacity) {
@@ -45,7 +45,7 @@ static int64_t tile_floats(const t3_layer *layer, const struct block *block) {
 static bool fits(const t3_problem *problem, const struct block *block) {
   const t3_layer *layer = &problem->layer;
   int64_t sums = block->vectors * block->m * block->taps;
-  if (sums + block->vectors + 1 > t3_registers(&problem->device)) return false;
+  if (sums + block->vectors + 1 > problem->registers) return false;
   if (layer->axis[T3_W].kernel % block->taps || tile_floats(layer, block) > KEPT) return false;
   if (block->width * (block->vectors - 1) >= layer->group_in && block->vectors > 1) return false;
   return block->m <= layer->group_out;
@@ -54,7 +54,7 @@ static bool fits(const t3_problem *problem, const struct block *block) {
 static size_t variants(const t3_problem *problem, t3_variant *list) {
   static const int64_t vectors[] = {1, 2, 4}, ms[] = {1, 2, 3, 4, 5, 6, 8, 10, 12, 16}, taps[] = {1, 2, 3, 4, 5, 7};
   size_t count = 0;
-  for (int64_t width = t3_native_width(&problem->device); width >= 4; width /= 2)
+  for (int64_t width = t3_native_width(problem); width >= 4; width /= 2)
     for (size_t v = 0; v < sizeof vectors / sizeof *vectors; ++v)
       for (size_t m = 0; m < sizeof ms / sizeof *ms; ++m)
         for (size_t t = 0; t < sizeof taps / sizeof *taps; ++t) {
@@ -75,8 +75,7 @@ static double product_seconds(const t3_problem *problem, const struct block *blo
   const t3_layer *layer = &problem->layer;
   const t3_axis *axis = layer->axis;
   int64_t sums = block->vectors * block->m * block->taps;
-  double body = t3_body_cycles(problem, block->width, (double)sums,
-                               (double)(block->vectors + block->m * block->taps), 1);
+  double body = t3_body_cycles(problem, block->width, (double)sums, (double)(block->vectors + block->m * block->taps), 1);
   double tiles = (double)(layer->groups * t3_ceil_div(layer->group_in, block->width * block->vectors)) *
                  (double)t3_ceil_div(layer->group_out, block->m);
   double rows = (double)layer->batch * (double)(axis[T3_D].in * axis[T3_H].in);
@@ -92,7 +91,8 @@ static double beside(const t3_problem *problem, const struct block *block, const
   int64_t c_blocks = t3_ceil_div(layer->group_in, block->width * block->vectors * cut->c_tiles);
   int64_t m_blocks = t3_ceil_div(layer->group_out, block->m * cut->m_tiles);
   double kept = (double)(tile_floats(layer, block) * cut->c_tiles * cut->m_tiles);
-  double positions = (double)t3_lines_of(layer, POSITIONS).count / (double)cut->chunks * (double)t3_lines_of(layer, POSITIONS).piece;
+  double positions =
+      (double)t3_lines_of(layer, POSITIONS).count / (double)cut->chunks * (double)t3_lines_of(layer, POSITIONS).piece;
   double steps = positions / POSITIONS + 1, items = (double)(cut->blocks * cut->chunks);
   double cycles = 0.5 * (double)layer->x_count * (double)m_blocks + items * steps * 2.5 * kept / (double)block->width;
   cycles += items * 2 * kept / (double)block->width;
@@ -140,7 +140,7 @@ static double cost(const t3_problem *problem, const t3_variant *variant) {
 }
 
 static void define_all(const t3_problem *problem, const struct block *block, const struct cut *cut, t3_text *defines) {
-  t3_define_layer(defines, &problem->layer);
+  t3_define_problem(defines, problem);
   t3_define(defines, "VECTOR", block->width);
   t3_define(defines, "VECTORS", block->vectors);
   t3_define(defines, "BLOCK_M", block->m);
@@ -149,7 +149,6 @@ static void define_all(const t3_problem *problem, const struct block *block, con
   t3_define(defines, "M_TILES", cut->m_tiles);
   t3_define(defines, "POSITIONS", POSITIONS);
   t3_define(defines, "PARTIAL", cut->chunks > 1);
-  t3_define_beta(defines, problem->beta);
 }
 
 static void add_launches(const t3_problem *problem, const struct block *block, const struct cut *cut, t3_recipe *recipe) {
@@ -157,19 +156,22 @@ static void add_launches(const t3_problem *problem, const struct block *block, c
   const t3_axis *axis = layer->axis;
   t3_lines lines = t3_lines_of(layer, POSITIONS);
   int64_t rows = cut->m_tiles * block->m * layer->taps, run = t3_max(t3_ceil_div(lines.count, cut->chunks), 1);
-  t3_arg_kind target = cut->chunks > 1 ? T3_WORKSPACE : T3_Y;
+  int64_t used = 0;
+  t3_arg x = t3_real_arg(problem, T3_X, layer->x_count, &used, recipe);
+  t3_arg gy = t3_real_arg(problem, T3_GY, layer->y_count, &used, recipe);
+  t3_arg partial = {T3_WORKSPACE, used}, target = cut->chunks > 1 ? partial : (t3_arg){T3_Y, 0};
+  recipe->workspace_bytes = used * problem->real_size;
   t3_launch *main = &recipe->run[recipe->num_run++];
   *main = (t3_launch){.kernel = "outer", .local = 1, .items = cut->blocks * cut->chunks};
-  T3_ARGS(main, {T3_X, 0}, {T3_GY, 0}, {target, 0}, {T3_NUMBER, axis[T3_D].in}, {T3_NUMBER, axis[T3_H].in},
-          {T3_NUMBER, axis[T3_W].in}, {T3_NUMBER, axis[T3_D].out}, {T3_NUMBER, axis[T3_H].out}, {T3_NUMBER, axis[T3_W].out},
-          {T3_NUMBER, lines.count}, {T3_NUMBER, lines.pieces}, {T3_NUMBER, lines.piece}, {T3_NUMBER, run},
-          {T3_NUMBER, POSITIONS / lines.piece});
+  T3_ARGS(main, x, gy, target, {T3_NUMBER, axis[T3_D].in}, {T3_NUMBER, axis[T3_H].in}, {T3_NUMBER, axis[T3_W].in},
+          {T3_NUMBER, axis[T3_D].out}, {T3_NUMBER, axis[T3_H].out}, {T3_NUMBER, axis[T3_W].out}, {T3_NUMBER, lines.count},
+          {T3_NUMBER, lines.pieces}, {T3_NUMBER, lines.piece}, {T3_NUMBER, run}, {T3_NUMBER, POSITIONS / lines.piece});
   if (cut->chunks == 1) return;
   int64_t vectors = cut->blocks * cut->c_tiles * block->vectors;
-  recipe->workspace_bytes = cut->chunks * vectors * block->width * rows * (int64_t)sizeof(float);
+  recipe->workspace_bytes += cut->chunks * vectors * block->width * rows * problem->real_size;
   t3_launch *sum = &recipe->run[recipe->num_run++];
   *sum = (t3_launch){.kernel = "outer_sum", .local = 1, .items = vectors * t3_ceil_div(rows, block->width)};
-  T3_ARGS(sum, {T3_WORKSPACE, 0}, {T3_Y, 0}, {T3_NUMBER, cut->chunks});
+  T3_ARGS(sum, partial, {T3_Y, 0}, {T3_NUMBER, cut->chunks});
 }
 
 static tconv3d_status recipe(const t3_problem *problem, const t3_variant *variant, t3_recipe *recipe) {
@@ -179,8 +181,8 @@ static tconv3d_status recipe(const t3_problem *problem, const t3_variant *varian
   recipe->deterministic = true;
   add_launches(problem, &block, &cut, recipe);
   snprintf(recipe->detail, sizeof recipe->detail,
-           "%" PRId64 " vectors of %" PRId64 " channels x %" PRId64 " channels of gy x %" PRId64 " taps of W, %" PRId64 " x %" PRId64
-           " such tiles, %" PRId64 " chunks",
+           "%" PRId64 " vectors of %" PRId64 " channels x %" PRId64 " channels of gy x %" PRId64 " taps of W, %" PRId64
+           " x %" PRId64 " such tiles, %" PRId64 " chunks",
            block.vectors, block.width, block.m, block.taps, cut.c_tiles, cut.m_tiles, cut.chunks);
   return TCONV3D_OK;
 }

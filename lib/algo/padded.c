@@ -52,7 +52,7 @@ t3_padded t3_padded_of(const t3_problem *problem, int64_t rows, int64_t pitch, i
                                reach(problem, T3_H, t3_round_up(t3_positions(problem, T3_H), rows)),
                                pitch ? pitch : reach(problem, T3_W, t_w)},
                       .slack = slack,
-                      .copy = slack > 0};
+                      .copy = slack > 0 || !t3_is_real(problem, t3_input_type(problem))};
   /* Where a step is taken along a row, all that lies between is loaded too: a row's last vectors so reach further than its
    * taps. */
   int64_t loaded = (t_w + t3_span(problem, T3_W) / step) * step;
@@ -73,7 +73,8 @@ void t3_read_in_place(const t3_problem *problem, int64_t step, t3_padded *padded
   int64_t apart = t3_step(problem, T3_W); /* loads begin and end at multiples of it */
   int64_t margin = t3_round_up(t3_max(-w->min_offset, 0), apart);
   int64_t end = (t3_max(t3_positions(problem, T3_W), step) + t3_max(w->max_offset, 0) / apart) * apart;
-  if (!padded->copy || margin > axis[T3_W].in || end > 2 * axis[T3_W].in) return;
+  if (!padded->copy || !t3_is_real(problem, t3_input_type(problem)) || margin > axis[T3_W].in || end > 2 * axis[T3_W].in)
+    return;
   *padded = (t3_padded){.size = {axis[T3_D].in, axis[T3_H].in, axis[T3_W].in},
                         .margin = margin,
                         .edge_width = margin + t3_max(end, axis[T3_W].in)};
@@ -104,7 +105,7 @@ static bool padded_count(const t3_problem *problem, const t3_padded *padded, int
 }
 
 enum {
-  CACHE_LINE = 16,      /* floats */
+  CACHE_LINE = 64,      /* bytes */
   MAX_FACTOR = 1 << 16, /* of a stride or kernel size: they are multiplied by a few hundred positions or weights */
   MAX_SLACK = 8 * 16    /* of a short line's block */
 };
@@ -135,12 +136,12 @@ bool t3_padded_check(const t3_problem *problem, int64_t most_rows, char *why, si
 
 int64_t t3_padded_bytes(const t3_problem *problem, const t3_padded *padded) {
   int64_t count = 0;
-  if (padded->edge_width) return 3 * padded->edge_width * (int64_t)sizeof(float);
-  return padded->copy && padded_count(problem, padded, &count) ? count * (int64_t)sizeof(float) : 0;
+  if (padded->edge_width) return 3 * padded->edge_width * problem->real_size;
+  return padded->copy && padded_count(problem, padded, &count) ? count * problem->real_size : 0;
 }
 
 double t3_pad_seconds(const t3_problem *problem, const t3_padded *padded) {
-  int64_t floats = t3_padded_bytes(problem, padded) / (int64_t)sizeof(float);
+  int64_t floats = t3_padded_bytes(problem, padded) / problem->real_size;
   return floats ? t3_stream_seconds(&problem->device, 2 * floats) + 30e-6 : 0; /* 30 us: the launch, measured */
 }
 
@@ -162,9 +163,8 @@ void t3_add_pad(const t3_problem *problem, const t3_padded *padded, t3_recipe *r
 }
 
 double t3_body_cycles(const t3_problem *problem, int64_t width, double products, double loads, double chain) {
-  const tconv3d_device_info *device = &problem->device;
-  bool halves = device->fma_width < device->vector_width;
-  if (halves && width > (int64_t)device->fma_width) products *= 2;
+  bool halves = problem->fma_width < problem->width;
+  if (halves && width > problem->fma_width) products *= 2;
   double most = products > loads ? products : loads, least = products > loads ? loads : products;
   double cycles = (most + 0.2 * least) / 2;
   cycles = (cycles > 4 * chain ? cycles : 4 * chain) + 1.5;
@@ -184,8 +184,10 @@ double t3_store_cycles(const t3_problem *problem, int64_t vectors, int64_t width
 
 void t3_define_stream(t3_text *defines, const t3_problem *problem, bool whole_rows, int64_t width) {
   const t3_axis *w = &problem->layer.axis[T3_W];
-  uint64_t y_bytes = (uint64_t)problem->layer.y_count * sizeof(float);
-  bool whole_lines = whole_rows && w->out % CACHE_LINE == 0 && width * t3_output_step(w) % CACHE_LINE == 0;
+  int64_t size = problem->real_size;
+  uint64_t y_bytes = (uint64_t)(problem->layer.y_count * size);
+  bool whole_lines = whole_rows && t3_is_real(problem, t3_target_type(problem)) && w->out * size % CACHE_LINE == 0 &&
+                     width * t3_output_step(w) * size % CACHE_LINE == 0;
   t3_define(defines, "STREAM",
             whole_lines && problem->beta == 0 && problem->device.cache_bytes && y_bytes > problem->device.cache_bytes / 4);
 }

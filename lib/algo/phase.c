@@ -71,15 +71,11 @@ static double lanes_used(const t3_problem *problem, const struct block *block) {
   return useful / ((double)rows * (double)t3_round_up(line_length(problem, block), step));
 }
 
-static int64_t registers_of(const t3_problem *problem) {
-  return problem->device.vector_width >= 16 ? 32 : 16;
-}
-
 /* Sums of a block, its vectors of x, and room for a weight and an address: more than there are registers would be spilled. With
  * three vectors or more in a row compilers load ahead: blocks with less room to spare than this were measured to spill. */
 static bool in_registers(const t3_problem *problem, const struct block *block) {
   int64_t vectors = block->h * block->v, spare = block->v > 2 ? 6 : 3;
-  return block->m * vectors * t3_used_residues(problem, T3_W) + vectors + spare <= registers_of(problem);
+  return block->m * vectors * t3_used_residues(problem, T3_W) + vectors + spare <= problem->registers;
 }
 
 static t3_padded pad_sizes(const t3_problem *problem, const struct block *block) {
@@ -94,8 +90,7 @@ static t3_padded pad_sizes(const t3_problem *problem, const struct block *block)
 /* Bytes of what one input channel lays out. */
 static int64_t gathered_bytes(const t3_problem *problem, const struct block *block) {
   const t3_axis *axis = problem->layer.axis;
-  return axis[T3_D].kernel * axis[T3_H].kernel * axis[T3_W].kernel * block->h * block->v * block->width *
-         (int64_t)sizeof(float);
+  return axis[T3_D].kernel * axis[T3_H].kernel * axis[T3_W].kernel * block->h * block->v * block->width * problem->real_size;
 }
 
 static int64_t m_blocks(const t3_problem *problem, const struct block *block) {
@@ -105,7 +100,7 @@ static int64_t m_blocks(const t3_problem *problem, const struct block *block) {
 /* Blocks of channels that a work-item takes, even parts of all of them, and input channels at a time. */
 static int64_t tile_m(const t3_problem *problem, const struct block *block) {
   int64_t sums =
-      block->m * block->h * block->v * block->width * t3_output_step(&problem->layer.axis[T3_W]) * (int64_t)sizeof(float);
+      block->m * block->h * block->v * block->width * t3_output_step(&problem->layer.axis[T3_W]) * problem->real_size;
   int64_t blocks = m_blocks(problem, block), most = t3_max(SUMS_BYTES / sums, 1);
   return block->gather ? t3_ceil_div(blocks, t3_ceil_div(blocks, most)) : 1;
 }
@@ -118,7 +113,7 @@ static int64_t channels_at_once(const t3_problem *problem, const struct block *b
  * then so much of x is passed over that every line comes from there, and at 17 cycles a line (measured) it limits blocks of few
  * multiply-adds. */
 static double line_cycles(const t3_problem *problem, const struct block *block) {
-  int64_t step = t3_step(problem, T3_W), bytes = block->v * block->width * step * (int64_t)sizeof(float);
+  int64_t step = t3_step(problem, T3_W), bytes = block->v * block->width * step * problem->real_size;
   return step > 1 ? 17.0 * (double)block->h * (double)bytes / 64 : 0;
 }
 
@@ -157,7 +152,7 @@ static size_t variants(const t3_problem *problem, t3_variant *list) {
   static const int64_t ms[] = {24, 16, 12, 8, 6, 4, 3, 2, 1};
   static const int64_t shapes[][3] = {{0, 1, 1}, {0, 1, 2}, {0, 1, 3}, {0, 1, 4}, {0, 2, 1}, {0, 2, 2}, {0, 3, 1}, {0, 4, 1},
                                       {0, 4, 2}, {1, 1, 1}, {1, 1, 2}, {1, 1, 3}, {1, 1, 4}, {1, 1, 8}}; /* flat, h, v */
-  int64_t native = t3_max(t3_min(problem->device.vector_width, 16), 4);
+  int64_t native = t3_max(t3_min(problem->width, 16), 4);
   bool steps = t3_step(problem, T3_H) > 1 || t3_step(problem, T3_W) > 1; /* then a plane is no line */
   size_t count = 0;
   for (int64_t width = native; width >= 4; width /= 2)
@@ -217,8 +212,7 @@ static double cost(const t3_problem *problem, const t3_variant *variant) {
 }
 
 static void define_all(const t3_problem *problem, const struct block *block, const t3_padded *padded, t3_text *defines) {
-  t3_define_layer(defines, &problem->layer);
-  t3_define_beta(defines, problem->beta);
+  t3_define_problem(defines, problem);
   t3_define(defines, "VECTOR", block->width);
   t3_define(defines, "BLOCK_M", block->m);
   t3_define(defines, "BLOCK_H", block->h);
@@ -264,9 +258,9 @@ static tconv3d_status recipe(const t3_problem *problem, const t3_variant *varian
   t3_padded padded = pad_sizes(problem, &block);
   define_all(problem, &block, &padded, &recipe->defines);
   recipe->deterministic = true;
-  recipe->packed_bytes = packed_count(problem, &block) * (int64_t)sizeof(float);
   recipe->workspace_bytes = t3_padded_bytes(problem, &padded);
   add_launches(problem, &block, &padded, recipe);
+  t3_end_recipe(problem, packed_count(problem, &block), recipe);
   snprintf(recipe->detail, sizeof recipe->detail,
            "%" PRId64 " channels x %" PRId64 " rows x %" PRId64 " vectors of %" PRId64 " x %" PRId64 " residues along %s, %s",
            block.m, block.h, block.v, block.width, t3_output_step(&problem->layer.axis[T3_W]),

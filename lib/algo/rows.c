@@ -39,14 +39,10 @@ static bool applicable(const t3_problem *problem, char *why, size_t capacity) {
   return t3_padded_check(problem, MAX_BLOCK_H, why, capacity);
 }
 
-static int64_t registers_of(const t3_problem *problem) {
-  return problem->device.vector_width >= 16 ? 32 : 16;
-}
-
 /* Sums, the rows of x under one tap of W, and room for weights: with less of it blocks were measured to spill. */
 static bool in_registers(const t3_problem *problem, const struct block *block) {
   int64_t sums = block->m * block->h * block->v * t3_used_residues(problem, T3_H) * t3_used_residues(problem, T3_W);
-  return sums + (block->h + t3_span(problem, T3_H)) * block->v + 5 <= registers_of(problem);
+  return sums + (block->h + t3_span(problem, T3_H)) * block->v + 5 <= problem->registers;
 }
 
 static t3_padded pad_sizes(const t3_problem *problem, const struct block *block) {
@@ -68,7 +64,7 @@ static size_t variants(const t3_problem *problem, t3_variant *list) {
   static const int64_t ms[] = {1, 2, 3, 4},
                        shapes[][2] = {{1, 1}, {2, 1}, {3, 1}, {4, 1}, {6, 1}, {1, 2}, {2, 2}, {1, 3}, {1, 4}};
   const t3_axis *axis = problem->layer.axis;
-  int64_t native = t3_max(t3_min(problem->device.vector_width, 16), 4);
+  int64_t native = t3_max(t3_min(problem->width, 16), 4);
   size_t count = 0;
   for (int64_t width = native; width >= 4; width /= 2)
     for (size_t m = 0; m < sizeof ms / sizeof *ms; ++m)
@@ -119,8 +115,7 @@ static double cost(const t3_problem *problem, const t3_variant *variant) {
 }
 
 static void define_all(const t3_problem *problem, const struct block *block, const t3_padded *padded, t3_text *defines) {
-  t3_define_layer(defines, &problem->layer);
-  t3_define_beta(defines, problem->beta);
+  t3_define_problem(defines, problem);
   t3_define(defines, "VECTOR", block->width);
   t3_define(defines, "BLOCK_M", block->m);
   t3_define(defines, "BLOCK_H", block->h);
@@ -143,7 +138,6 @@ static tconv3d_status recipe(const t3_problem *problem, const t3_variant *varian
   int64_t run = t3_min(t3_max(CHUNK / (work * layer->group_in), 1), lines);
   define_all(problem, &block, &padded, &recipe->defines);
   recipe->deterministic = true;
-  recipe->packed_bytes = packed_count(problem, &block) * (int64_t)sizeof(float);
   recipe->workspace_bytes = t3_padded_bytes(problem, &padded);
   recipe->pack = (t3_launch){.kernel = "rows_pack", .local = 1, .items = layer->groups * blocks};
   T3_ARGS(&recipe->pack, {T3_WEIGHT, 0}, {T3_BIAS, 0}, {T3_PACKED, 0}, {T3_NUMBER, layer->has_bias});
@@ -155,6 +149,7 @@ static tconv3d_status recipe(const t3_problem *problem, const t3_variant *varian
           {T3_NUMBER, t3_planes(problem)}, {T3_NUMBER, padded.size[T3_D]}, {T3_NUMBER, padded.size[T3_H]},
           {T3_NUMBER, padded.size[T3_W]}, {T3_NUMBER, axis[T3_D].in}, {T3_NUMBER, axis[T3_D].out}, {T3_NUMBER, axis[T3_H].out},
           {T3_NUMBER, axis[T3_W].out}, {T3_NUMBER, lines}, {T3_NUMBER, length}, {T3_NUMBER, run});
+  t3_end_recipe(problem, packed_count(problem, &block), recipe);
   snprintf(recipe->detail, sizeof recipe->detail,
            "%" PRId64 " channels x %" PRId64 " rows x %" PRId64 " vectors of %" PRId64 " x %" PRId64 " residues, %s", block.m,
            block.h, block.v, block.width, axis[T3_H].stride * axis[T3_W].stride, t3_reading(&padded));

@@ -43,11 +43,12 @@ static tconv3d_status recipe(const t3_problem *problem, const t3_variant *varian
   int64_t positions = positions_of(layer), chunk = chunk_of(problem), partial = partial_sums(problem);
   bool gpu = problem->device.type & CL_DEVICE_TYPE_GPU;
   size_t local = gpu && problem->device.work_group_size >= 64 ? 64 : 1;
+  t3_define_types(&recipe->defines, problem);
+  t3_define(&recipe->defines, "VECTOR", 16);
   t3_define(&recipe->defines, "GROUPS", layer->groups);
   t3_define(&recipe->defines, "GROUP_OUT", layer->group_out);
-  t3_define_beta(&recipe->defines, problem->beta);
   recipe->deterministic = true;
-  recipe->workspace_bytes = t3_max(layer->out_channels * partial, 1) * (int64_t)sizeof(float);
+  recipe->workspace_bytes = t3_max(layer->out_channels * partial, 1) * problem->real_size;
   if (partial) { /* else the batch is empty, and a launch of nothing is an error */
     t3_launch *parts = &recipe->run[recipe->num_run++];
     *parts = (t3_launch){.kernel = "sums", .local = local, .items = layer->out_channels * partial};

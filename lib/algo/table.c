@@ -52,7 +52,54 @@ void t3_define_axes(t3_text *defines, const char *name, const int64_t value[3]) 
     t3_text_append(defines, value[a] < 0 ? "%s_%c=(%" PRId64 ")\n" : "%s_%c=%" PRId64 "\n", name, "DHW"[a], value[a]);
 }
 
-void t3_define_layer(t3_text *defines, const t3_layer *layer) {
+/* A constant of the type of the sums; a device without doubles need not know what one is. */
+static void define_real(t3_text *defines, const t3_problem *problem, const char *name, double value) {
+  bool single = problem->real_size == 4;
+  t3_text_append(defines, "%s=(%a%s)\n", name, single ? (double)(float)value : value, single ? "f" : "");
+}
+
+static void define_epilogue(t3_text *defines, const t3_problem *problem) {
+  const tconv3d_epilogue *epilogue = &problem->epilogue;
+  if (epilogue->activation) {
+    t3_define(defines, "ACTIVATION", epilogue->activation);
+    define_real(defines, problem, "LOW", epilogue->low);
+    define_real(defines, problem, "HIGH", epilogue->high);
+  }
+  if (epilogue->affine) t3_define(defines, "AFFINE", epilogue->affine);
+  if (epilogue->residual != 0) define_real(defines, problem, "RESIDUAL", epilogue->residual);
+  if (problem->beta != 0) define_real(defines, problem, "BETA", problem->beta);
+}
+
+void t3_define_types(t3_text *defines, const t3_problem *problem) {
+  t3_define(defines, "X_TYPE", t3_input_type(problem));
+  t3_define(defines, "W_TYPE", problem->layer.weight_dtype);
+  t3_define(defines, "Y_TYPE", t3_target_type(problem));
+  define_epilogue(defines, problem);
+}
+
+bool t3_epilogue_has_channels(const tconv3d_epilogue *epilogue) {
+  return epilogue->activation == TCONV3D_PRELU || epilogue->affine;
+}
+
+void t3_end_recipe(const t3_problem *problem, int64_t packed_count, t3_recipe *recipe) {
+  int64_t channels = problem->layer.out_channels;
+  if (problem->epilogue.residual != 0) {
+    t3_launch *last = &recipe->run[recipe->num_run - 1];
+    last->args[last->num_args++] = (t3_arg){T3_RESIDUAL, 0};
+  }
+  if (t3_epilogue_has_channels(&problem->epilogue)) {
+    t3_define(&recipe->defines, "CHANNELS_AT", packed_count);
+    t3_define(&recipe->defines, "OUT_CHANNELS", channels);
+    packed_count += 3 * channels;
+    recipe->pack_channels = (t3_launch){.kernel = "pack_channels", .local = 1, .items = channels};
+    T3_ARGS(&recipe->pack_channels, {T3_SLOPE, 0}, {T3_SCALE, 0}, {T3_SHIFT, 0}, {T3_PACKED, 0});
+  }
+  recipe->packed_bytes = packed_count * problem->real_size;
+}
+
+void t3_define_problem(t3_text *defines, const t3_problem *problem) {
+  const t3_layer *layer = &problem->layer;
+  t3_define_types(defines, problem);
   const t3_axis *d = &layer->axis[T3_D], *h = &layer->axis[T3_H], *w = &layer->axis[T3_W];
   t3_define(defines, "TRANSPOSED", layer->transposed);
   t3_define(defines, "GROUPS", layer->groups);
@@ -63,10 +110,6 @@ void t3_define_layer(t3_text *defines, const t3_layer *layer) {
   t3_define_axes(defines, "INPUT_STEP", (int64_t[]){t3_input_step(d), t3_input_step(h), t3_input_step(w)});
   t3_define_axes(defines, "PADDING", (int64_t[]){d->padding, h->padding, w->padding});
   t3_define_axes(defines, "DILATION", (int64_t[]){d->dilation, h->dilation, w->dilation});
-}
-
-void t3_define_beta(t3_text *defines, double beta) {
-  if (beta != 0) t3_text_append(defines, "BETA=%af\n", beta);
 }
 
 double t3_device_rate(const tconv3d_device_info *device) {

@@ -103,6 +103,7 @@ void t3_device_read(cl_device_id device, tconv3d_device_info *info) {
   info->max_buffer_bytes = device_number(device, CL_DEVICE_MAX_MEM_ALLOC_SIZE, sizeof(cl_ulong));
   info->local_bytes = device_number(device, CL_DEVICE_LOCAL_MEM_SIZE, sizeof(cl_ulong));
   info->cache_bytes = device_number(device, CL_DEVICE_GLOBAL_MEM_CACHE_SIZE, sizeof(cl_ulong));
+  info->float64 = device_number(device, CL_DEVICE_DOUBLE_FP_CONFIG, sizeof(cl_device_fp_config)) != 0;
   platform_string(info->platform, CL_PLATFORM_NAME, info->platform_name, sizeof info->platform_name);
   platform_string(info->platform, CL_PLATFORM_VERSION, info->platform_version, sizeof info->platform_version);
   t3_device_string(device, CL_DEVICE_NAME, info->name, sizeof info->name);

@@ -39,15 +39,24 @@ typedef struct t3_layer {
   int64_t x_count, w_count, y_count; /* elements */
   int64_t taps;                      /* kD*kH*kW */
   bool has_bias;
+  tconv3d_dtype dtype, weight_dtype;
   bool transposed; /* w is (in_channels, group_out, ...), else (out_channels, group_in, ...) */
 } t3_layer;
 
-/* Validates by the rules in layer.h. Accepts every data type by name; t3_layer_check_types refuses those not computed yet. */
+/* Validates by the rules in layer.h. */
 tconv3d_status t3_layer_init(const tconv3d_desc *desc, t3_layer *layer);
-tconv3d_status t3_layer_check_types(const tconv3d_desc *desc);
 
-/* The layer as an operation computes it: the descriptor's own, but for a convolution that one, and for the gradient with respect
- * to x the convolution that leads from gy to it, without a bias. */
+/* Bytes of an element; its name, "float32"; and the short one of files and options, "f32". NULL for a number that is no type.
+ */
+size_t t3_type_size(tconv3d_dtype dtype);
+const char *t3_type_name(tconv3d_dtype dtype);
+const char *t3_type_word(tconv3d_dtype dtype);
+
+/* The plain-C references compute float32 alone. */
+tconv3d_status t3_layer_check_reference(const tconv3d_desc *desc);
+
+/* The layer as an operation computes it: the descriptor's own, but for a convolution that one, and for the gradient with
+ * respect to x the convolution that leads from gy to it, without a bias. */
 tconv3d_status t3_layer_of(const tconv3d_desc *desc, tconv3d_operation operation, t3_layer *layer);
 /* The shape of what the operation writes; layer: as it computes it. */
 void t3_target_shape(const t3_layer *layer, tconv3d_operation operation, int64_t shape[5]);

@@ -68,7 +68,7 @@ tconv3d_status tconv3d_reference_convolution(const tconv3d_desc *desc, const flo
                                              float *y) {
   t3_layer layer;
   T3_TRY(t3_layer_of(desc, TCONV3D_CONVOLUTION, &layer));
-  T3_TRY(t3_layer_check_types(desc));
+  T3_TRY(t3_layer_check_reference(desc));
   if (!w) return is_null("w");
   if (layer.has_bias && !b) return is_null("b");
   if (layer.batch && (!x || !y)) return is_null(x ? "y" : "x");
@@ -79,7 +79,7 @@ tconv3d_status tconv3d_reference_convolution(const tconv3d_desc *desc, const flo
 tconv3d_status tconv3d_reference_grad_input(const tconv3d_desc *desc, const float *gy, const float *w, float *gx) {
   t3_layer layer; /* the convolution that leads from gy to gx */
   T3_TRY(t3_layer_of(desc, TCONV3D_GRAD_INPUT, &layer));
-  T3_TRY(t3_layer_check_types(desc));
+  T3_TRY(t3_layer_check_reference(desc));
   if (!w) return is_null("w");
   if (layer.batch && (!gy || !gx)) return is_null(gy ? "gx" : "gy");
   convolve(&layer, gy, w, NULL, gx);
@@ -130,7 +130,7 @@ static void weight_channels(const t3_layer *layer, const float *x, const float *
 tconv3d_status tconv3d_reference_grad_weight(const tconv3d_desc *desc, const float *x, const float *gy, float *gw) {
   t3_layer layer;
   T3_TRY(t3_layer_of(desc, TCONV3D_GRAD_WEIGHT, &layer));
-  T3_TRY(t3_layer_check_types(desc));
+  T3_TRY(t3_layer_check_reference(desc));
   if (!gw) return is_null("gw");
   if (layer.batch && (!x || !gy)) return is_null(x ? "gy" : "x");
   for (int64_t c = 0; c < layer.in_channels; ++c)
@@ -144,7 +144,7 @@ tconv3d_status tconv3d_reference_grad_weight(const tconv3d_desc *desc, const flo
 tconv3d_status tconv3d_reference_grad_bias(const tconv3d_desc *desc, const float *gy, float *gb) {
   t3_layer layer;
   T3_TRY(t3_layer_of(desc, TCONV3D_GRAD_BIAS, &layer));
-  T3_TRY(t3_layer_check_types(desc));
+  T3_TRY(t3_layer_check_reference(desc));
   if (!gb) return is_null("gb");
   if (layer.batch && !gy) return is_null("gy");
   const int64_t out = outputs_of(&layer);

@@ -28,16 +28,22 @@ static tconv3d_status check_struct(const tconv3d_desc *desc) {
 }
 
 static tconv3d_status check_type(const char *name, tconv3d_dtype dtype) {
-  static const char *const names[] = {"float32", "float64", "float16", "bfloat16"};
-  if (dtype == TCONV3D_F32) return TCONV3D_OK;
-  if ((size_t)dtype >= sizeof names / sizeof *names)
-    return t3_fail(TCONV3D_INVALID_PARAMETER, "%s is %d, which is no tconv3d_dtype", name, (int)dtype);
-  return t3_fail(TCONV3D_UNSUPPORTED, "%s is %s; this version computes float32 only", name, names[dtype]);
+  if (t3_type_name(dtype)) return TCONV3D_OK;
+  return t3_fail(TCONV3D_INVALID_PARAMETER, "%s is %d, which is no tconv3d_dtype", name, (int)dtype);
 }
 
-tconv3d_status t3_layer_check_types(const tconv3d_desc *desc) {
+static tconv3d_status check_types(const tconv3d_desc *desc) {
   T3_TRY(check_type("dtype", desc->dtype));
-  return check_type("weight_dtype", desc->weight_dtype);
+  T3_TRY(check_type("weight_dtype", desc->weight_dtype));
+  if ((desc->dtype == TCONV3D_F64) == (desc->weight_dtype == TCONV3D_F64)) return TCONV3D_OK;
+  return t3_fail(TCONV3D_INVALID_PARAMETER, "dtype is %s and weight_dtype %s; float64 goes with float64 alone",
+                 t3_type_name(desc->dtype), t3_type_name(desc->weight_dtype));
+}
+
+tconv3d_status t3_layer_check_reference(const tconv3d_desc *desc) {
+  if (desc->dtype == TCONV3D_F32 && desc->weight_dtype == TCONV3D_F32) return TCONV3D_OK;
+  return t3_fail(TCONV3D_UNSUPPORTED, "dtype is %s and weight_dtype %s; the reference computes float32 only",
+                 t3_type_name(desc->dtype), t3_type_name(desc->weight_dtype));
 }
 
 static tconv3d_status check_channels(const tconv3d_desc *desc) {
@@ -51,6 +57,7 @@ static tconv3d_status check_channels(const tconv3d_desc *desc) {
   if (desc->out_channels % desc->groups)
     return t3_fail(TCONV3D_INVALID_PARAMETER, "out_channels is %" PRId64 "; it must be divisible by groups %" PRId64,
                    desc->out_channels, desc->groups);
+  T3_TRY(check_types(desc));
   if (desc->has_bias != 0 && desc->has_bias != 1)
     return t3_fail(TCONV3D_INVALID_PARAMETER, "has_bias is %d; it must be 0 or 1", (int)desc->has_bias);
   return TCONV3D_OK;

@@ -1,4 +1,4 @@
-/* The operations of a layer: their names, and what they write. */
+/* The operations of a layer: their names, and what they write; the names of types. */
 #include <string.h>
 
 #include "base/status.h"
@@ -22,4 +22,22 @@ tconv3d_status tconv3d_target_shape(const tconv3d_desc *desc, tconv3d_operation 
   T3_TRY(t3_layer_of(desc, operation, &layer));
   t3_target_shape(&layer, operation, shape);
   return TCONV3D_OK;
+}
+
+static const struct {
+  size_t size;
+  const char *name, *word;
+} types[] = {{4, "float32", "f32"}, {8, "float64", "f64"}, {2, "float16", "f16"}, {2, "bfloat16", "bf16"}};
+enum { NUM_TYPES = sizeof types / sizeof *types };
+
+size_t t3_type_size(tconv3d_dtype dtype) {
+  return (size_t)dtype < NUM_TYPES ? types[dtype].size : 0;
+}
+
+const char *t3_type_name(tconv3d_dtype dtype) {
+  return (size_t)dtype < NUM_TYPES ? types[dtype].name : NULL;
+}
+
+const char *t3_type_word(tconv3d_dtype dtype) {
+  return (size_t)dtype < NUM_TYPES ? types[dtype].word : NULL;
 }

@@ -41,7 +41,7 @@ static void one_channel(const t3_layer *layer, const float *x, const float *w, d
 tconv3d_status tconv3d_reference_forward(const tconv3d_desc *desc, const float *x, const float *w, const float *b, float *y) {
   t3_layer layer;
   T3_TRY(t3_layer_init(desc, &layer));
-  T3_TRY(t3_layer_check_types(desc));
+  T3_TRY(t3_layer_check_reference(desc));
   if (!w || (layer.batch && (!x || !y)) || (layer.has_bias && !b))
     return t3_fail(TCONV3D_INVALID_ARGUMENT, "%s is NULL", !w ? "w" : layer.has_bias && !b ? "b" : !x ? "x" : "y");
   if (!layer.batch) return TCONV3D_OK;

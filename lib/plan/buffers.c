@@ -26,11 +26,11 @@ tconv3d_status t3_check_wait_list(cl_uint num_events, const cl_event *wait_list)
 }
 
 tconv3d_status t3_check_buffer(const tconv3d_plan *plan, const char *name, const tconv3d_buffer *buffer, uint64_t bytes,
-                               cl_mem_flags refused) {
+                               size_t element, cl_mem_flags refused) {
   if (!buffer->mem) return t3_fail(TCONV3D_INVALID_ARGUMENT, "%s's buffer is NULL", name);
-  if (buffer->offset % sizeof(float))
+  if (buffer->offset % element)
     return t3_fail(TCONV3D_INVALID_ARGUMENT, "%s's offset is %zu bytes; it must be a multiple of the element's %zu", name,
-                   buffer->offset, sizeof(float));
+                   buffer->offset, element);
   size_t size = 0;
   cl_context context = NULL;
   cl_mem_flags flags = 0;
@@ -73,7 +73,7 @@ tconv3d_status t3_check_disjoint(const char *name_a, const tconv3d_buffer *a, ui
   return t3_fail(TCONV3D_INVALID_ARGUMENT, "%s and %s overlap in their buffer", name_a, name_b);
 }
 
-void t3_bind(t3_binding *binding, t3_arg_kind kind, const tconv3d_buffer *buffer) {
+void t3_bind(t3_binding *binding, t3_arg_kind kind, const tconv3d_buffer *buffer, size_t element) {
   binding->mem[kind] = buffer->mem;
-  binding->start[kind] = buffer->offset / sizeof(float);
+  binding->start[kind] = buffer->offset / element;
 }

@@ -7,9 +7,10 @@
 /* The queue must be of the plan's context and device. */
 tconv3d_status t3_check_queue(const tconv3d_plan *plan, cl_command_queue queue);
 tconv3d_status t3_check_wait_list(cl_uint num_events, const cl_event *wait_list);
-/* name for messages; bytes: how many the tensor has; refused: the CL_MEM_ flags that it must not have. */
+/* name for messages; bytes: how many the tensor has, of elements of so many; refused: the CL_MEM_ flags that it must not have.
+ */
 tconv3d_status t3_check_buffer(const tconv3d_plan *plan, const char *name, const tconv3d_buffer *buffer, uint64_t bytes,
-                               cl_mem_flags refused);
+                               size_t element, cl_mem_flags refused);
 /* Both already checked. Sub-buffers are followed to their parents. */
 tconv3d_status t3_check_disjoint(const char *name_a, const tconv3d_buffer *a, uint64_t bytes_a, const char *name_b,
                                  const tconv3d_buffer *b, uint64_t bytes_b);
@@ -20,6 +21,7 @@ typedef struct t3_operand {
   const char *name;
   tconv3d_buffer buffer;
   uint64_t bytes;
+  size_t element;
   bool written;
 } t3_operand;
 enum { T3_MAX_OPERANDS = 5 };
@@ -30,15 +32,15 @@ typedef struct t3_operands {
 
 /* Of a plan that takes weights, and of one for a gradient with respect to them or the bias. Refuses NULL, weights of another
  * plan, and a plan of the other kind. Where the batch is 0 nothing of x and gy is looked at. */
-tconv3d_status t3_layer_operands(const tconv3d_plan *plan, const tconv3d_weights *weights, tconv3d_buffer x, tconv3d_buffer y,
-                                 t3_operands *operands);
+tconv3d_status t3_layer_operands(const tconv3d_plan *plan, const tconv3d_weights *weights, tconv3d_buffer x,
+                                 const tconv3d_buffer *residual, tconv3d_buffer y, t3_operands *operands);
 tconv3d_status t3_gradient_operands(const tconv3d_plan *plan, tconv3d_buffer x, tconv3d_buffer gy, tconv3d_buffer gradient,
                                     t3_operands *operands);
 
 /* Every tensor's buffer, and that what is written overlaps nothing; workspace may be NULL. */
 tconv3d_status t3_check_operands(const tconv3d_plan *plan, const t3_operands *operands, const tconv3d_buffer *workspace);
 
-/* Binds the tensor; its offset in elements. */
-void t3_bind(t3_binding *binding, t3_arg_kind kind, const tconv3d_buffer *buffer);
+/* Binds the tensor; its offset in elements of so many bytes. */
+void t3_bind(t3_binding *binding, t3_arg_kind kind, const tconv3d_buffer *buffer, size_t element);
 
 #endif

@@ -35,8 +35,8 @@ static int by_seconds(const void *a, const void *b) {
 
 bool t3_candidate_fits(const t3_problem *problem, const t3_candidate *candidate) {
   t3_recipe recipe = {0};
-  bool ok = candidate->algorithm->recipe(problem, &candidate->variant, &recipe) == TCONV3D_OK &&
-            t3_recipe_fits(&problem->device, &problem->layer, &recipe);
+  bool ok =
+      candidate->algorithm->recipe(problem, &candidate->variant, &recipe) == TCONV3D_OK && t3_recipe_fits(problem, &recipe);
   t3_text_free(&recipe.defines);
   return ok;
 }

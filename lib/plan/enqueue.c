@@ -52,8 +52,12 @@ static tconv3d_status run_steps(tconv3d_plan *plan, const t3_operands *operands,
   bool pooled = !workspace && plan->recipe.workspace_bytes;
   cl_mem taken = NULL;
   if (pooled) T3_TRY(t3_pool_take(plan->context->pool, plan->context->cl, (size_t)plan->recipe.workspace_bytes, &taken));
-  for (int i = 0; i < operands->count; ++i) t3_bind(&binding, operands->list[i].kind, &operands->list[i].buffer);
-  t3_bind(&binding, T3_WORKSPACE, pooled || !workspace ? &(tconv3d_buffer){taken, 0} : workspace);
+  for (int i = 0; i < operands->count; ++i) {
+    const t3_operand *operand = &operands->list[i];
+    t3_bind(&binding, operand->kind, &operand->buffer, operand->element);
+  }
+  t3_bind(&binding, T3_WORKSPACE, pooled || !workspace ? &(tconv3d_buffer){taken, 0} : workspace,
+          (size_t)plan->problem.real_size);
   cl_event last;
   tconv3d_status status = enqueue_steps(plan, queue, &binding, waits, pooled || event, &last);
   /* After a failure the workspace waits for what was enqueued before it. */
@@ -91,7 +95,16 @@ tconv3d_status tconv3d_enqueue(const tconv3d_plan *plan, const tconv3d_weights *
                                tconv3d_buffer x, tconv3d_buffer y, const tconv3d_buffer *workspace, cl_uint num_events,
                                const cl_event *wait_list, cl_event *event) {
   t3_operands operands;
-  T3_TRY(t3_layer_operands(plan, weights, x, y, &operands));
+  T3_TRY(t3_layer_operands(plan, weights, x, NULL, y, &operands));
+  return enqueue_call(plan, weights, &operands, queue, workspace, num_events, wait_list, event);
+}
+
+tconv3d_status tconv3d_enqueue_residual(const tconv3d_plan *plan, const tconv3d_weights *weights, cl_command_queue queue,
+                                        tconv3d_buffer x, tconv3d_buffer residual, tconv3d_buffer y,
+                                        const tconv3d_buffer *workspace, cl_uint num_events, const cl_event *wait_list,
+                                        cl_event *event) {
+  t3_operands operands;
+  T3_TRY(t3_layer_operands(plan, weights, x, &residual, y, &operands));
   return enqueue_call(plan, weights, &operands, queue, workspace, num_events, wait_list, event);
 }
 

@@ -57,7 +57,7 @@ static tconv3d_status fetch(cl_command_queue queue, const struct shared *target,
   return error == CL_SUCCESS ? TCONV3D_OK : t3_cl_fail(error, "clWaitForEvents", target->name);
 }
 
-/* What run_shared enqueues: list holds the target first, then gy or x, then x. */
+/* What run_shared enqueues: list holds the target first, then gy or x, then x or a residual. */
 typedef tconv3d_status enqueue_fn(const tconv3d_plan *plan, const tconv3d_weights *weights, const struct shared *list,
                                   cl_event *done);
 
@@ -65,6 +65,12 @@ static tconv3d_status enqueue_layer(const tconv3d_plan *plan, const tconv3d_weig
                                     cl_event *done) {
   return tconv3d_enqueue(plan, weights, plan->slot->queue, (tconv3d_buffer){list[1].mem, 0}, (tconv3d_buffer){list[0].mem, 0},
                          NULL, 0, NULL, done);
+}
+
+static tconv3d_status enqueue_residual(const tconv3d_plan *plan, const tconv3d_weights *weights, const struct shared *list,
+                                       cl_event *done) {
+  return tconv3d_enqueue_residual(plan, weights, plan->slot->queue, (tconv3d_buffer){list[1].mem, 0},
+                                  (tconv3d_buffer){list[2].mem, 0}, (tconv3d_buffer){list[0].mem, 0}, NULL, 0, NULL, done);
 }
 
 static tconv3d_status enqueue_gradient(const tconv3d_plan *plan, const tconv3d_weights *weights, const struct shared *list,
@@ -123,12 +129,24 @@ static void *readable(const void *data) {
 
 tconv3d_status tconv3d_run(const tconv3d_plan *plan, const tconv3d_weights *weights, const void *x, void *y) {
   t3_operands operands;
-  T3_TRY(t3_layer_operands(plan, weights, (tconv3d_buffer){0}, (tconv3d_buffer){0}, &operands));
+  T3_TRY(t3_layer_operands(plan, weights, (tconv3d_buffer){0}, NULL, (tconv3d_buffer){0}, &operands));
   const t3_operand *of = operands.list;
   if (!of[1].bytes) return TCONV3D_OK;
   struct shared list[MAX_SHARED] = {{.name = "y", .data = y, .bytes = of[1].bytes, .target = true},
                                     {.name = "x", .data = readable(x), .bytes = of[0].bytes}};
   return run_on_host(plan, weights, list, 2, enqueue_layer);
+}
+
+tconv3d_status tconv3d_run_residual(const tconv3d_plan *plan, const tconv3d_weights *weights, const void *x,
+                                    const void *residual, void *y) {
+  t3_operands operands;
+  T3_TRY(t3_layer_operands(plan, weights, (tconv3d_buffer){0}, &(tconv3d_buffer){0}, (tconv3d_buffer){0}, &operands));
+  const t3_operand *of = operands.list;
+  if (!of[1].bytes) return TCONV3D_OK;
+  struct shared list[MAX_SHARED] = {{.name = "y", .data = y, .bytes = of[1].bytes, .target = true},
+                                    {.name = "x", .data = readable(x), .bytes = of[0].bytes},
+                                    {.name = "residual", .data = readable(residual), .bytes = of[3].bytes}};
+  return run_on_host(plan, weights, list, 3, enqueue_residual);
 }
 
 tconv3d_status tconv3d_run_gradient(const tconv3d_plan *plan, const void *x, const void *gy, void *gradient) {

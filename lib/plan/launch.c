@@ -48,8 +48,9 @@ static cl_int set_arguments(cl_kernel kernel, const t3_launch *launch, const t3_
       error = clSetKernelArg(kernel, index++, sizeof number, &number);
       continue;
     }
+    cl_ulong start = binding->start[arg->kind] + (cl_ulong)arg->number;
     error = clSetKernelArg(kernel, index++, sizeof(cl_mem), &binding->mem[arg->kind]);
-    if (error == CL_SUCCESS) error = clSetKernelArg(kernel, index++, sizeof(cl_ulong), &binding->start[arg->kind]);
+    if (error == CL_SUCCESS) error = clSetKernelArg(kernel, index++, sizeof start, &start);
   }
   return error;
 }

@@ -8,17 +8,35 @@ static tconv3d_status check_work(const tconv3d_plan *plan, bool gradient, const 
                  tconv3d_operation_name(plan->problem.operation), call);
 }
 
-tconv3d_status t3_layer_operands(const tconv3d_plan *plan, const tconv3d_weights *weights, tconv3d_buffer x, tconv3d_buffer y,
-                                 t3_operands *operands) {
+static t3_operand operand(const t3_problem *problem, t3_arg_kind kind, const char *name, tconv3d_buffer buffer, int64_t bytes) {
+  tconv3d_dtype type = kind == T3_Y ? t3_target_type(problem) : t3_input_type(problem);
+  return (t3_operand){kind, name, buffer, (uint64_t)bytes, t3_type_size(type), kind == T3_Y};
+}
+
+static tconv3d_status check_residual(const tconv3d_plan *plan, bool given) {
+  if ((plan->problem.epilogue.residual != 0) == given) return TCONV3D_OK;
+  return t3_fail(TCONV3D_INVALID_ARGUMENT,
+                 given
+                     ? "residual is given but the plan's epilogue adds none"
+                     : "plan's epilogue adds a residual; tconv3d_enqueue_residual or tconv3d_run_residual is the call for it");
+}
+
+tconv3d_status t3_layer_operands(const tconv3d_plan *plan, const tconv3d_weights *weights, tconv3d_buffer x,
+                                 const tconv3d_buffer *residual, tconv3d_buffer y, t3_operands *operands) {
   if (!plan) return t3_fail(TCONV3D_INVALID_ARGUMENT, "plan is NULL");
   T3_TRY(check_work(plan, false, "tconv3d_enqueue_gradient or tconv3d_run_gradient"));
   if (!weights) return t3_fail(TCONV3D_INVALID_ARGUMENT, "weights is NULL");
   if (weights->plan != plan) return t3_fail(TCONV3D_INVALID_ARGUMENT, "weights were prepared for another plan");
-  const t3_layer *layer = &plan->problem.layer;
-  *operands = (t3_operands){.list = {{T3_X, "x", x, (uint64_t)layer->x_count * sizeof(float), false},
-                                     {T3_Y, "y", y, (uint64_t)t3_target_bytes(&plan->problem), true},
-                                     {T3_PACKED, "weights", {weights->packed, 0}, 0, false}},
+  if (plan->recipe.pack_channels.kernel && !weights->channels)
+    return t3_fail(TCONV3D_INVALID_ARGUMENT,
+                   "weights lack what the plan's epilogue has for each channel; tconv3d_weights_set_channels sets it");
+  T3_TRY(check_residual(plan, residual != NULL));
+  const t3_problem *problem = &plan->problem;
+  *operands = (t3_operands){.list = {operand(problem, T3_X, "x", x, t3_x_bytes(problem)),
+                                     operand(problem, T3_Y, "y", y, t3_target_bytes(problem)),
+                                     {T3_PACKED, "weights", {weights->packed, 0}, 0, (size_t)problem->real_size, false}},
                             .count = 3};
+  if (residual) operands->list[operands->count++] = operand(problem, T3_RESIDUAL, "residual", *residual, t3_y_bytes(problem));
   return TCONV3D_OK;
 }
 
@@ -26,13 +44,13 @@ tconv3d_status t3_gradient_operands(const tconv3d_plan *plan, tconv3d_buffer x, 
                                     t3_operands *operands) {
   if (!plan) return t3_fail(TCONV3D_INVALID_ARGUMENT, "plan is NULL");
   T3_TRY(check_work(plan, true, "tconv3d_enqueue or tconv3d_run"));
-  const t3_layer *layer = &plan->problem.layer;
-  bool x_counts = plan->problem.operation == TCONV3D_GRAD_WEIGHT, empty = !layer->batch;
+  const t3_problem *problem = &plan->problem;
+  bool x_counts = problem->operation == TCONV3D_GRAD_WEIGHT, empty = !problem->layer.batch;
   /* A kernel's argument must be some buffer, even if nothing of it is read. */
   *operands = (t3_operands){
-      .list = {{T3_Y, "gradient", gradient, (uint64_t)t3_target_bytes(&plan->problem), true},
-               {T3_GY, "gy", empty ? gradient : gy, (uint64_t)layer->y_count * sizeof(float), false},
-               {T3_X, "x", empty || !x_counts ? gradient : x, x_counts ? (uint64_t)layer->x_count * sizeof(float) : 0, false}},
+      .list = {operand(problem, T3_Y, "gradient", gradient, t3_target_bytes(problem)),
+               operand(problem, T3_GY, "gy", empty ? gradient : gy, t3_y_bytes(problem)),
+               operand(problem, T3_X, "x", empty || !x_counts ? gradient : x, x_counts ? t3_x_bytes(problem) : 0)},
       .count = 3};
   return TCONV3D_OK;
 }
@@ -40,7 +58,12 @@ tconv3d_status t3_gradient_operands(const tconv3d_plan *plan, tconv3d_buffer x, 
 static tconv3d_status check_one(const tconv3d_plan *plan, const t3_operand *operand) {
   cl_mem_flags refused = operand->written ? CL_MEM_READ_ONLY : CL_MEM_WRITE_ONLY;
   if (operand->written && plan->problem.beta != 0) refused |= CL_MEM_WRITE_ONLY;
-  return t3_check_buffer(plan, operand->name, &operand->buffer, operand->bytes, refused);
+  return t3_check_buffer(plan, operand->name, &operand->buffer, operand->bytes, operand->element, refused);
+}
+
+/* A residual may be what it is added to. */
+static bool is_in_place(const t3_operand *a, const t3_operand *b) {
+  return a->kind == T3_Y && b->kind == T3_RESIDUAL && a->buffer.mem == b->buffer.mem && a->buffer.offset == b->buffer.offset;
 }
 
 tconv3d_status t3_check_operands(const tconv3d_plan *plan, const t3_operands *operands, const tconv3d_buffer *workspace) {
@@ -50,10 +73,11 @@ tconv3d_status t3_check_operands(const tconv3d_plan *plan, const t3_operands *op
     if (list[i].bytes) T3_TRY(check_one(plan, &list[i]));
   for (int i = 0; i < operands->count; ++i)
     for (int j = i + 1; j < operands->count; ++j)
-      if ((list[i].written || list[j].written) && list[i].bytes && list[j].bytes)
+      if ((list[i].written || list[j].written) && list[i].bytes && list[j].bytes && !is_in_place(&list[i], &list[j]))
         T3_TRY(t3_check_disjoint(list[i].name, &list[i].buffer, list[i].bytes, list[j].name, &list[j].buffer, list[j].bytes));
   if (!workspace || !workspace_bytes) return TCONV3D_OK;
-  T3_TRY(t3_check_buffer(plan, "workspace", workspace, workspace_bytes, CL_MEM_READ_ONLY | CL_MEM_WRITE_ONLY));
+  T3_TRY(t3_check_buffer(plan, "workspace", workspace, workspace_bytes, (size_t)plan->problem.real_size,
+                         CL_MEM_READ_ONLY | CL_MEM_WRITE_ONLY));
   for (int i = 0; i < operands->count; ++i)
     if (list[i].bytes)
       T3_TRY(t3_check_disjoint(list[i].name, &list[i].buffer, list[i].bytes, "workspace", workspace, workspace_bytes));

@@ -1,6 +1,7 @@
 /* A plan: a validated layer on a device, the algorithm for it, its program built and warmed. Immutable once made. */
 #include "plan/plan.h"
 
+#include <float.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdlib.h>
@@ -11,6 +12,7 @@
 
 static void free_plan(tconv3d_plan *plan) {
   t3_step_free(&plan->pack);
+  t3_step_free(&plan->pack_channels);
   for (int i = 0; i < T3_MAX_LAUNCHES; ++i) t3_step_free(&plan->run[i]);
   t3_text_free(&plan->recipe.defines);
   t3_text_free(&plan->explanation);
@@ -43,40 +45,53 @@ static tconv3d_status check_total(const t3_slot *slot, int64_t total) {
                  slot->info.name, slot->info.memory_bytes);
 }
 
+int64_t t3_x_bytes(const t3_problem *problem) {
+  return problem->layer.x_count * (int64_t)t3_type_size(problem->layer.dtype);
+}
+int64_t t3_w_bytes(const t3_problem *problem) {
+  return problem->layer.w_count * (int64_t)t3_type_size(problem->layer.weight_dtype);
+}
+int64_t t3_y_bytes(const t3_problem *problem) {
+  return problem->layer.y_count * (int64_t)t3_type_size(problem->layer.dtype);
+}
+
 /* Refuses, before anything is allocated or built, tensors that the device cannot hold. Each count times 16 fits in 63 bits. */
-static tconv3d_status check_tensors(const t3_slot *slot, const t3_layer *layer) {
-  const int64_t size = sizeof(float);
-  T3_TRY(check_buffer(slot, "x", layer->x_count * size));
-  T3_TRY(check_buffer(slot, "w", layer->w_count * size));
-  T3_TRY(check_buffer(slot, "y", layer->y_count * size));
-  return check_total(slot, (layer->x_count + layer->w_count + layer->y_count) * size);
+static tconv3d_status check_tensors(const t3_slot *slot, const t3_problem *problem) {
+  int64_t x = t3_x_bytes(problem), w = t3_w_bytes(problem), y = t3_y_bytes(problem);
+  T3_TRY(check_buffer(slot, "x", x));
+  T3_TRY(check_buffer(slot, "w", w));
+  T3_TRY(check_buffer(slot, "y", y));
+  return check_total(slot, x + w + y);
 }
 
 /* What check_recipe asks, without a message. */
-bool t3_recipe_fits(const tconv3d_device_info *device, const t3_layer *layer, const t3_recipe *recipe) {
-  int64_t total = (layer->x_count + layer->y_count) * (int64_t)sizeof(float);
+bool t3_recipe_fits(const t3_problem *problem, const t3_recipe *recipe) {
+  const tconv3d_device_info *device = &problem->device;
+  int64_t total = t3_x_bytes(problem) + t3_y_bytes(problem);
   return (uint64_t)recipe->workspace_bytes <= device->max_buffer_bytes &&
          (uint64_t)recipe->packed_bytes <= device->max_buffer_bytes && t3_add(total, recipe->workspace_bytes, &total) &&
          t3_add(total, recipe->packed_bytes, &total) && (uint64_t)total <= device->memory_bytes;
 }
 
-static tconv3d_status check_recipe(const t3_slot *slot, const t3_layer *layer, const t3_recipe *recipe) {
+static tconv3d_status check_recipe(const t3_slot *slot, const t3_problem *problem, const t3_recipe *recipe) {
   T3_TRY(check_buffer(slot, "the workspace", recipe->workspace_bytes));
   T3_TRY(check_buffer(slot, "the packed weights", recipe->packed_bytes));
-  int64_t total = (layer->x_count + layer->y_count) * (int64_t)sizeof(float);
+  int64_t total = t3_x_bytes(problem) + t3_y_bytes(problem);
   if (!t3_add(total, recipe->workspace_bytes, &total) || !t3_add(total, recipe->packed_bytes, &total)) total = INT64_MAX;
   return check_total(slot, total);
 }
 
 static tconv3d_status prepare_program(tconv3d_plan *plan) {
-  const t3_launch *launches[T3_MAX_LAUNCHES + 1];
+  const t3_launch *launches[T3_MAX_LAUNCHES + 2];
   int count = 0;
-  bool packs = plan->recipe.pack.kernel != NULL;
+  bool packs = plan->recipe.pack.kernel != NULL, channels = plan->recipe.pack_channels.kernel != NULL;
   if (packs) launches[count++] = &plan->recipe.pack;
+  if (channels) launches[count++] = &plan->recipe.pack_channels;
   for (int i = 0; i < plan->recipe.num_run; ++i) launches[count++] = &plan->recipe.run[i];
   T3_TRY(t3_program_prepare(plan->context, plan->slot, plan->chosen.algorithm->program, &plan->recipe.defines, launches, count,
                             &plan->program));
   if (packs) t3_step_init(&plan->pack, &plan->recipe.pack, plan->program->cl);
+  if (channels) t3_step_init(&plan->pack_channels, &plan->recipe.pack_channels, plan->program->cl);
   for (int i = 0; i < plan->recipe.num_run; ++i) t3_step_init(&plan->run[i], &plan->recipe.run[i], plan->program->cl);
   return TCONV3D_OK;
 }
@@ -92,23 +107,63 @@ static void explain_recipe(tconv3d_plan *plan) {
 
 int64_t t3_target_bytes(const t3_problem *problem) {
   const t3_layer *layer = &problem->layer;
-  static const t3_work works[] = {T3_LAYER, T3_WEIGHT_GRADIENT, T3_BIAS_GRADIENT};
-  const int64_t counts[] = {layer->y_count, layer->w_count, layer->out_channels};
-  for (size_t i = 0; i < sizeof works / sizeof *works; ++i)
-    if (works[i] == t3_work_of(problem->operation)) return counts[i] * (int64_t)sizeof(float);
-  return 0;
+  switch (t3_work_of(problem->operation)) {
+  case T3_LAYER: return t3_y_bytes(problem);
+  case T3_WEIGHT_GRADIENT: return t3_w_bytes(problem);
+  default: return layer->out_channels * (int64_t)t3_type_size(layer->weight_dtype);
+  }
+}
+
+/* As finite as a sum is: float32's constants may not overflow it. */
+static tconv3d_status check_constant(const t3_problem *problem, const char *name, double value) {
+  if (isfinite(value) && (problem->real_size == 8 || fabs(value) <= (double)FLT_MAX)) return TCONV3D_OK;
+  return t3_fail(TCONV3D_INVALID_PARAMETER, "options.%s is %g; it must be finite in %s", name, value,
+                 problem->real_size == 8 ? "float64" : "float32");
+}
+
+static tconv3d_status check_epilogue(const t3_problem *problem) {
+  const tconv3d_epilogue *epilogue = &problem->epilogue;
+  if (epilogue->activation < TCONV3D_NO_ACTIVATION || epilogue->activation > TCONV3D_CLAMP)
+    return t3_fail(TCONV3D_INVALID_PARAMETER, "options.epilogue.activation is %d, which is no tconv3d_activation",
+                   (int)epilogue->activation);
+  if (epilogue->affine < 0 || epilogue->affine > 2)
+    return t3_fail(TCONV3D_INVALID_PARAMETER, "options.epilogue.affine is %d; it must be 0, 1 or 2", epilogue->affine);
+  T3_TRY(check_constant(problem, "epilogue.low", epilogue->low));
+  T3_TRY(check_constant(problem, "epilogue.high", epilogue->high));
+  T3_TRY(check_constant(problem, "epilogue.residual", epilogue->residual));
+  if (epilogue->activation == TCONV3D_CLAMP && epilogue->low > epilogue->high)
+    return t3_fail(TCONV3D_INVALID_PARAMETER, "options.epilogue.low is %g; it must not be above high, %g", epilogue->low,
+                   epilogue->high);
+  bool none = !epilogue->activation && !epilogue->affine && epilogue->residual == 0;
+  if (none || problem->operation == TCONV3D_FORWARD || problem->operation == TCONV3D_CONVOLUTION) return TCONV3D_OK;
+  return t3_fail(TCONV3D_INVALID_PARAMETER, "options.epilogue is not empty; %s has none",
+                 tconv3d_operation_name(problem->operation));
+}
+
+/* What the type of the sums says about the device. */
+static tconv3d_status set_reals(const t3_slot *slot, t3_problem *problem) {
+  int64_t width = slot->info.vector_width, fma_width = slot->info.fma_width;
+  bool doubles = problem->layer.dtype == TCONV3D_F64;
+  if (doubles && !slot->info.float64)
+    return t3_fail(TCONV3D_UNSUPPORTED, "dtype is float64; device '%s' computes no doubles", slot->info.name);
+  problem->real_size = doubles ? 8 : 4;
+  problem->width = doubles ? t3_max(width / 2, 1) : width;
+  problem->fma_width = doubles ? t3_max(fma_width / 2, 1) : fma_width;
+  problem->registers = width >= 16 ? 32 : 16; /* with the vectors of 512 bits came more of them */
+  return TCONV3D_OK;
 }
 
 tconv3d_status t3_problem_init(const t3_slot *slot, const t3_request *request, t3_problem *problem) {
   T3_TRY(t3_layer_of(request->desc, request->operation, &problem->layer));
-  T3_TRY(t3_layer_check_types(request->desc));
-  if (!isfinite(request->beta))
-    return t3_fail(TCONV3D_INVALID_PARAMETER, "options.beta is %g; it must be finite", request->beta);
   problem->operation = request->operation;
   problem->beta = request->beta;
-  T3_TRY(check_tensors(slot, &problem->layer));
-  for (int a = 0; a < 3; ++a) problem->phases[a] = t3_phases_of(&problem->layer.axis[a]);
+  problem->epilogue = request->epilogue;
   problem->device = slot->info;
+  T3_TRY(set_reals(slot, problem));
+  T3_TRY(check_constant(problem, "beta", request->beta));
+  T3_TRY(check_epilogue(problem));
+  T3_TRY(check_tensors(slot, problem));
+  for (int a = 0; a < 3; ++a) problem->phases[a] = t3_phases_of(&problem->layer.axis[a]);
   return TCONV3D_OK;
 }
 
@@ -125,7 +180,7 @@ static tconv3d_status fill_plan(tconv3d_plan *plan, const t3_request *request, c
   T3_TRY(t3_problem_init(plan->slot, request, problem));
   T3_TRY(choose(plan, algorithm, candidate));
   T3_TRY(plan->chosen.algorithm->recipe(problem, &plan->chosen.variant, &plan->recipe));
-  T3_TRY(check_recipe(plan->slot, &problem->layer, &plan->recipe));
+  T3_TRY(check_recipe(plan->slot, problem, &plan->recipe));
   explain_recipe(plan);
   if (!t3_text_ok(&plan->explanation)) return t3_fail(TCONV3D_OUT_OF_HOST_MEMORY, "no memory for a plan");
   return prepare_program(plan);
@@ -162,22 +217,22 @@ tconv3d_status tconv3d_plan_create(tconv3d_context *context, const tconv3d_desc 
   T3_TRY(check_options(options));
   const t3_slot *slot = t3_context_slot(context, options->device);
   if (!slot) return t3_fail(TCONV3D_INVALID_ARGUMENT, "options.device is not a device of the context");
-  t3_request request = {desc, options->operation, options->beta};
+  t3_request request = {desc, options->operation, options->beta, options->epilogue};
   return t3_plan_make(context, slot, &request, options->algorithm, NULL, result);
 }
 
 tconv3d_status tconv3d_plan_query(const tconv3d_plan *plan, tconv3d_plan_info *info) {
   if (!plan || !info) return t3_fail(TCONV3D_INVALID_ARGUMENT, "%s is NULL", plan ? "info" : "plan");
-  const t3_layer *layer = &plan->problem.layer;
-  bool swapped = plan->problem.operation == TCONV3D_GRAD_INPUT; /* what is computed leads from gy to gx */
+  const t3_problem *problem = &plan->problem;
+  bool swapped = problem->operation == TCONV3D_GRAD_INPUT; /* what is computed leads from gy to gx */
   *info = (tconv3d_plan_info){.algorithm = plan->chosen.algorithm->name,
-                              .x_bytes = (uint64_t)(swapped ? layer->y_count : layer->x_count) * sizeof(float),
-                              .w_bytes = (uint64_t)layer->w_count * sizeof(float),
-                              .y_bytes = (uint64_t)(swapped ? layer->x_count : layer->y_count) * sizeof(float),
+                              .x_bytes = (uint64_t)(swapped ? t3_y_bytes(problem) : t3_x_bytes(problem)),
+                              .w_bytes = (uint64_t)t3_w_bytes(problem),
+                              .y_bytes = (uint64_t)(swapped ? t3_x_bytes(problem) : t3_y_bytes(problem)),
                               .workspace_bytes = (uint64_t)plan->recipe.workspace_bytes,
                               .packed_weight_bytes = (uint64_t)plan->recipe.packed_bytes,
                               .deterministic = plan->recipe.deterministic};
-  t3_target_shape(layer, plan->problem.operation, info->output_shape);
+  t3_target_shape(&problem->layer, problem->operation, info->output_shape);
   return TCONV3D_OK;
 }
 

@@ -15,6 +15,7 @@ typedef struct t3_request {
   const tconv3d_desc *desc;
   tconv3d_operation operation;
   double beta;
+  tconv3d_epilogue epilogue;
 } t3_request;
 
 struct tconv3d_plan {
@@ -25,13 +26,14 @@ struct tconv3d_plan {
   t3_candidate chosen;
   t3_recipe recipe;
   t3_program *program; /* the context's */
-  t3_step pack, run[T3_MAX_LAUNCHES];
+  t3_step pack, pack_channels, run[T3_MAX_LAUNCHES];
   t3_text explanation;
 };
 
 struct tconv3d_weights {
   tconv3d_plan *plan;
   cl_mem packed;
+  bool channels;        /* have what the plan's epilogue takes for each channel */
   pthread_mutex_t lock; /* guards ready */
   cl_event ready;       /* of the last packing */
 };
@@ -57,10 +59,13 @@ tconv3d_status t3_plan_make(tconv3d_context *context, const t3_slot *slot, const
 /* What a plan is asked for, validated; refuses tensors that the device cannot hold. */
 tconv3d_status t3_problem_init(const t3_slot *slot, const t3_request *request, t3_problem *problem);
 
-/* Bytes of what a plan for the problem writes. */
+/* Bytes of the problem's tensors; of what a plan for it writes. */
+int64_t t3_x_bytes(const t3_problem *problem);
+int64_t t3_w_bytes(const t3_problem *problem);
+int64_t t3_y_bytes(const t3_problem *problem);
 int64_t t3_target_bytes(const t3_problem *problem);
 
 /* Whether the device can hold the tensors and what the recipe needs, as tconv3d_plan_create refuses it. */
-bool t3_recipe_fits(const tconv3d_device_info *device, const t3_layer *layer, const t3_recipe *recipe);
+bool t3_recipe_fits(const t3_problem *problem, const t3_recipe *recipe);
 
 #endif

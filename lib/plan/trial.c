@@ -17,14 +17,19 @@ double t3_seconds_now(void) {
 
 /* ---- the bench ---- */
 
-/* Values in [-1, 1) that no compiler or kernel can guess; that they repeat after a mebibyte changes no time. */
+/* Values in [-1, 1) that no compiler or kernel can guess, as bytes of a type; that they repeat changes no time. */
 enum { CHUNK = 1 << 18 };
-static float *make_chunk(void) {
-  float *values = malloc(CHUNK * sizeof *values);
+static void *make_chunk(tconv3d_dtype dtype) {
+  size_t size = t3_type_size(dtype);
+  char *values = malloc(CHUNK * size);
   uint32_t state = 1;
-  for (int i = 0; values && i < CHUNK; ++i) {
+  for (size_t i = 0; values && i < CHUNK; ++i) {
     state = state * 1664525u + 1013904223u;
-    values[i] = (float)(state >> 8) / 8388608.0f - 1.0f;
+    double real = (double)(state >> 8) / 8388608.0 - 1.0;
+    float single = (float)real;
+    uint16_t half = (uint16_t)((state >> 16 & 0x83ff) | (dtype == TCONV3D_F16 ? 0x3800 : 0x3f00)); /* some half to one */
+    const void *const as[] = {&single, &real, &half, &half};
+    memcpy(values + i * size, as[dtype], size);
   }
   return values;
 }
@@ -37,34 +42,35 @@ static tconv3d_status make_buffer(const t3_bench *bench, const char *what, int64
   return TCONV3D_OK;
 }
 
-static tconv3d_status fill_buffer(const t3_bench *bench, const float *chunk, int64_t count, const tconv3d_buffer *buffer) {
-  for (int64_t at = 0; at < count; at += CHUNK) {
-    size_t size = (size_t)t3_min(count - at, CHUNK) * sizeof *chunk;
-    T3_CL_TRY(clEnqueueWriteBuffer,
-              (bench->slot->queue, buffer->mem, CL_FALSE, (size_t)at * sizeof *chunk, size, chunk, 0, NULL, NULL));
-  }
-  return TCONV3D_OK;
+/* Ends when all is written, as the chunk is then freed. */
+static tconv3d_status fill_buffer(const t3_bench *bench, tconv3d_dtype dtype, int64_t count, const tconv3d_buffer *buffer) {
+  size_t element = t3_type_size(dtype);
+  void *chunk = make_chunk(dtype);
+  if (!chunk) return t3_fail(TCONV3D_OUT_OF_HOST_MEMORY, "no memory for values");
+  cl_int error = CL_SUCCESS;
+  for (int64_t at = 0; at < count && error == CL_SUCCESS; at += CHUNK)
+    error = clEnqueueWriteBuffer(bench->slot->queue, buffer->mem, CL_TRUE, (size_t)at * element,
+                                 (size_t)t3_min(count - at, CHUNK) * element, chunk, 0, NULL, NULL);
+  free(chunk);
+  return error == CL_SUCCESS ? TCONV3D_OK : t3_cl_fail(error, "clEnqueueWriteBuffer", "");
 }
 
 static tconv3d_status make_tensors(t3_bench *bench, const t3_layer *layer) {
   const struct {
     const char *what;
+    tconv3d_dtype dtype;
     int64_t count;
     tconv3d_buffer *buffer;
-  } tensors[] = {{"for x", layer->x_count, &bench->x},
-                 {"for w", layer->w_count, &bench->weight},
-                 {"for b", layer->out_channels, &bench->bias},
-                 {"for y", layer->y_count, &bench->y}}; /* filled too: its pages are then there */
-  float *chunk = make_chunk();
-  if (!chunk) return t3_fail(TCONV3D_OUT_OF_HOST_MEMORY, "no memory for values");
-  tconv3d_status status = TCONV3D_OK;
-  for (size_t i = 0; i < sizeof tensors / sizeof *tensors && status == TCONV3D_OK; ++i) {
-    status = make_buffer(bench, tensors[i].what, tensors[i].count * (int64_t)sizeof(float), tensors[i].buffer);
-    if (status == TCONV3D_OK) status = fill_buffer(bench, chunk, tensors[i].count, tensors[i].buffer);
+  } tensors[] = {{"for x", layer->dtype, layer->x_count, &bench->x},
+                 {"for w", layer->weight_dtype, layer->w_count, &bench->weight},
+                 {"for b", layer->weight_dtype, layer->out_channels, &bench->bias},
+                 {"for y", layer->dtype, layer->y_count, &bench->y}}; /* filled too: its pages are then there */
+  for (size_t i = 0; i < sizeof tensors / sizeof *tensors; ++i) {
+    int64_t bytes = tensors[i].count * (int64_t)t3_type_size(tensors[i].dtype);
+    T3_TRY(make_buffer(bench, tensors[i].what, bytes, tensors[i].buffer));
+    T3_TRY(fill_buffer(bench, tensors[i].dtype, tensors[i].count, tensors[i].buffer));
   }
-  cl_int error = clFinish(bench->slot->queue); /* after a failure too: the writes read the chunk */
-  free(chunk);
-  return status == TCONV3D_OK && error != CL_SUCCESS ? t3_cl_fail(error, "clFinish", "") : status;
+  return TCONV3D_OK;
 }
 
 tconv3d_status t3_bench_open(tconv3d_context *context, const t3_slot *slot, const t3_layer *layer, t3_bench *bench) {

@@ -37,31 +37,34 @@ static tconv3d_status check_bias(const tconv3d_plan *plan, const void *bias) {
                  bias ? "bias is given but the plan's has_bias is 0" : "bias is NULL but the plan's has_bias is 1");
 }
 
+/* A buffer with a number for each output channel. */
+static tconv3d_status check_channels(const tconv3d_plan *plan, const char *name, const tconv3d_buffer *buffer) {
+  size_t size = t3_type_size(plan->problem.layer.weight_dtype);
+  return t3_check_buffer(plan, name, buffer, (uint64_t)plan->problem.layer.out_channels * size, size, CL_MEM_WRITE_ONLY);
+}
+
 static tconv3d_status check_inputs(const tconv3d_plan *plan, cl_command_queue queue, const tconv3d_buffer *weight,
                                    const tconv3d_buffer *bias, cl_uint num_events, const cl_event *wait_list) {
   const t3_layer *layer = &plan->problem.layer;
   T3_TRY(check_takes_weights(plan));
   T3_TRY(t3_check_queue(plan, queue));
   T3_TRY(t3_check_wait_list(num_events, wait_list));
-  T3_TRY(t3_check_buffer(plan, "weight", weight, (uint64_t)layer->w_count * sizeof(float), CL_MEM_WRITE_ONLY));
+  T3_TRY(t3_check_buffer(plan, "weight", weight, (uint64_t)t3_w_bytes(&plan->problem), t3_type_size(layer->weight_dtype),
+                         CL_MEM_WRITE_ONLY));
   T3_TRY(check_bias(plan, bias));
   if (!bias) return TCONV3D_OK;
-  return t3_check_buffer(plan, "bias", bias, (uint64_t)layer->out_channels * sizeof(float), CL_MEM_WRITE_ONLY);
+  return check_channels(plan, "bias", bias);
 }
 
-static tconv3d_status enqueue_packing(tconv3d_weights *weights, cl_command_queue queue, const tconv3d_buffer *weight,
-                                      const tconv3d_buffer *bias, cl_uint num_events, const cl_event *wait_list,
-                                      cl_event *event) {
-  t3_binding binding = {0};
-  t3_bind(&binding, T3_WEIGHT, weight);
-  t3_bind(&binding, T3_BIAS, bias ? bias : weight); /* not read without a bias, but a kernel argument must be something */
-  t3_bind(&binding, T3_PACKED, &(tconv3d_buffer){weights->packed, 0});
+/* Runs one of the plan's packings after the one before: it writes the same buffer, maybe on another queue. */
+static tconv3d_status enqueue_packing(tconv3d_weights *weights, t3_step *step, cl_command_queue queue, t3_binding *binding,
+                                      cl_uint num_events, const cl_event *wait_list, cl_event *event) {
+  t3_bind(binding, T3_PACKED, &(tconv3d_buffer){weights->packed, 0}, (size_t)weights->plan->problem.real_size);
   cl_event packed = NULL;
   forget_failed(weights);
-  t3_waits waits; /* with the packing before: it writes the same buffer, maybe on another queue */
+  t3_waits waits;
   T3_TRY(t3_gather_waits(weights, num_events, wait_list, &waits));
-  tconv3d_status status =
-      t3_step_enqueue(&weights->plan->pack, queue, &binding, waits.count, waits.count ? waits.list : NULL, &packed);
+  tconv3d_status status = t3_step_enqueue(step, queue, binding, waits.count, waits.count ? waits.list : NULL, &packed);
   t3_release_waits(&waits);
   if (status != TCONV3D_OK) return status;
   if (event) {
@@ -69,6 +72,62 @@ static tconv3d_status enqueue_packing(tconv3d_weights *weights, cl_command_queue
     *event = packed;
   }
   set_ready(weights, packed);
+  return TCONV3D_OK;
+}
+
+static tconv3d_status pack_weights(tconv3d_weights *weights, cl_command_queue queue, const tconv3d_buffer *weight,
+                                   const tconv3d_buffer *bias, cl_uint num_events, const cl_event *wait_list, cl_event *event) {
+  t3_binding binding = {0};
+  size_t size = t3_type_size(weights->plan->problem.layer.weight_dtype);
+  t3_bind(&binding, T3_WEIGHT, weight, size);
+  t3_bind(&binding, T3_BIAS, bias ? bias : weight, size); /* not read without a bias, but a kernel argument must be something */
+  return enqueue_packing(weights, &weights->plan->pack, queue, &binding, num_events, wait_list, event);
+}
+
+/* What the epilogue takes for each channel: each must be there exactly when it is taken. */
+struct channels {
+  t3_arg_kind kind;
+  const char *name;
+  bool taken;
+  const void *given;
+};
+
+static void list_channels(const tconv3d_plan *plan, const void *slope, const void *scale, const void *shift,
+                          struct channels list[3]) {
+  const tconv3d_epilogue *epilogue = &plan->problem.epilogue;
+  list[0] = (struct channels){T3_SLOPE, "slope", epilogue->activation == TCONV3D_PRELU, slope};
+  list[1] = (struct channels){T3_SCALE, "scale", epilogue->affine, scale};
+  list[2] = (struct channels){T3_SHIFT, "shift", epilogue->affine, shift};
+}
+
+static tconv3d_status check_taken(const tconv3d_plan *plan, const struct channels list[3]) {
+  if (!plan->recipe.pack_channels.kernel)
+    return t3_fail(TCONV3D_INVALID_ARGUMENT, "the plan's epilogue takes no numbers of channels");
+  for (int i = 0; i < 3; ++i)
+    if (list[i].taken != (list[i].given != NULL))
+      return t3_fail(TCONV3D_INVALID_ARGUMENT, "%s is %s the plan's epilogue takes %s", list[i].name,
+                     list[i].given ? "given but" : "NULL but", list[i].taken ? "it" : "none");
+  return TCONV3D_OK;
+}
+
+tconv3d_status tconv3d_weights_set_channels(tconv3d_weights *weights, cl_command_queue queue, const tconv3d_buffer *slope,
+                                            const tconv3d_buffer *scale, const tconv3d_buffer *shift, cl_uint num_events,
+                                            const cl_event *wait_list, cl_event *event) {
+  if (!weights) return t3_fail(TCONV3D_INVALID_ARGUMENT, "weights is NULL");
+  const tconv3d_plan *plan = weights->plan;
+  struct channels list[3];
+  list_channels(plan, slope, scale, shift, list);
+  T3_TRY(check_taken(plan, list));
+  T3_TRY(t3_check_queue(plan, queue));
+  T3_TRY(t3_check_wait_list(num_events, wait_list));
+  t3_binding binding = {0};
+  const tconv3d_buffer *any = slope ? slope : scale;
+  for (int i = 0; i < 3; ++i) {
+    if (list[i].taken) T3_TRY(check_channels(plan, list[i].name, list[i].given));
+    t3_bind(&binding, list[i].kind, list[i].taken ? list[i].given : any, t3_type_size(plan->problem.layer.weight_dtype));
+  }
+  T3_TRY(enqueue_packing(weights, &weights->plan->pack_channels, queue, &binding, num_events, wait_list, event));
+  weights->channels = true;
   return TCONV3D_OK;
 }
 
@@ -105,7 +164,7 @@ tconv3d_status tconv3d_weights_create(const tconv3d_plan *plan, cl_command_queue
   T3_TRY(check_inputs(plan, queue, &weight, bias, num_events, wait_list));
   tconv3d_weights *weights = NULL;
   T3_TRY(make(plan, &weights));
-  tconv3d_status status = enqueue_packing(weights, queue, &weight, bias, num_events, wait_list, event);
+  tconv3d_status status = pack_weights(weights, queue, &weight, bias, num_events, wait_list, event);
   if (status == TCONV3D_OK)
     *result = weights;
   else
@@ -118,14 +177,14 @@ tconv3d_status tconv3d_weights_update(tconv3d_weights *weights, cl_command_queue
                                       cl_event *event) {
   if (!weights) return t3_fail(TCONV3D_INVALID_ARGUMENT, "weights is NULL");
   T3_TRY(check_inputs(weights->plan, queue, &weight, bias, num_events, wait_list));
-  return enqueue_packing(weights, queue, &weight, bias, num_events, wait_list, event);
+  return pack_weights(weights, queue, &weight, bias, num_events, wait_list, event);
 }
 
 static tconv3d_status host_copy(const tconv3d_plan *plan, const void *data, int64_t count, const char *what, cl_mem *buffer) {
   cl_int error;
   void *writable = (void *)(uintptr_t)data; /* only read: CL_MEM_COPY_HOST_PTR */
-  *buffer = clCreateBuffer(plan->context->cl, CL_MEM_READ_ONLY | CL_MEM_COPY_HOST_PTR, (size_t)count * sizeof(float), writable,
-                           &error);
+  *buffer = clCreateBuffer(plan->context->cl, CL_MEM_READ_ONLY | CL_MEM_COPY_HOST_PTR,
+                           (size_t)count * t3_type_size(plan->problem.layer.weight_dtype), writable, &error);
   return error == CL_SUCCESS ? TCONV3D_OK : t3_cl_fail(error, "clCreateBuffer", what);
 }
 
@@ -140,6 +199,32 @@ static tconv3d_status pack_and_wait(const tconv3d_plan *plan, cl_mem weight, cl_
   tconv3d_weights_destroy(*result);
   *result = NULL;
   return t3_cl_fail(error, "clWaitForEvents", "for the packing of weights");
+}
+
+tconv3d_status tconv3d_weights_set_channels_host(tconv3d_weights *weights, const void *slope, const void *scale,
+                                                 const void *shift) {
+  if (!weights) return t3_fail(TCONV3D_INVALID_ARGUMENT, "weights is NULL");
+  const tconv3d_plan *plan = weights->plan;
+  struct channels list[3];
+  tconv3d_buffer buffers[3] = {{0}};
+  list_channels(plan, slope, scale, shift, list);
+  T3_TRY(check_taken(plan, list));
+  tconv3d_status status = TCONV3D_OK;
+  for (int i = 0; i < 3 && status == TCONV3D_OK; ++i)
+    if (list[i].taken) status = host_copy(plan, list[i].given, plan->problem.layer.out_channels, list[i].name, &buffers[i].mem);
+  const tconv3d_buffer *given[3];
+  for (int i = 0; i < 3; ++i) given[i] = list[i].taken ? &buffers[i] : NULL;
+  cl_event event = NULL;
+  if (status == TCONV3D_OK)
+    status = tconv3d_weights_set_channels(weights, plan->slot->queue, given[0], given[1], given[2], 0, NULL, &event);
+  if (status == TCONV3D_OK) {
+    cl_int error = clWaitForEvents(1, &event);
+    if (error != CL_SUCCESS) status = t3_cl_fail(error, "clWaitForEvents", "for the packing of channels");
+    clReleaseEvent(event);
+  }
+  for (int i = 0; i < 3; ++i)
+    if (buffers[i].mem) clReleaseMemObject(buffers[i].mem);
+  return status;
 }
 
 tconv3d_status tconv3d_weights_create_host(const tconv3d_plan *plan, const void *weight, const void *bias,

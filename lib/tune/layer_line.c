@@ -21,10 +21,11 @@ void t3_layer_print(const t3_layer *computed, tconv3d_operation operation, t3_te
   t3_layer own = operation == TCONV3D_GRAD_INPUT ? t3_layer_adjoint(computed) : *computed, *layer = &own;
   static const size_t members[] = {offsetof(t3_axis, in),      offsetof(t3_axis, kernel),         offsetof(t3_axis, stride),
                                    offsetof(t3_axis, padding), offsetof(t3_axis, output_padding), offsetof(t3_axis, dilation)};
-  t3_text_append(text, "%s %" PRId64 " %" PRId64 " %" PRId64, word_of(operation), layer->batch, layer->in_channels, layer->out_channels);
+  t3_text_append(text, "%s %" PRId64 " %" PRId64 " %" PRId64, word_of(operation), layer->batch, layer->in_channels,
+                 layer->out_channels);
   for (size_t i = 0; i < sizeof members / sizeof *members; ++i) print_axes(layer, members[i], text);
-  /* float32 is the only type that is computed: a layer with another would need its name here. */
-  t3_text_append(text, " %" PRId64 " %s f32", layer->groups, layer->has_bias ? "bias" : "plain");
+  t3_text_append(text, " %" PRId64 " %s %s", layer->groups, layer->has_bias ? "bias" : "plain", t3_type_word(layer->dtype));
+  if (layer->weight_dtype != layer->dtype) t3_text_append(text, " %s", t3_type_word(layer->weight_dtype));
 }
 
 static bool scan_operation(const char **at, tconv3d_operation *operation) {
@@ -32,6 +33,19 @@ static bool scan_operation(const char **at, tconv3d_operation *operation) {
     *operation = (tconv3d_operation)i;
     const char *begin = *at;
     if (t3_scan_literal(at, word_of(*operation)) && **at == ' ') return true;
+    *at = begin;
+  }
+  return false;
+}
+
+/* A blank and a type's word. */
+static bool scan_type(const char **at, tconv3d_dtype *dtype) {
+  for (int i = 0; t3_type_word((tconv3d_dtype)i); ++i) {
+    const char *begin = *at, *word = t3_type_word((tconv3d_dtype)i);
+    if (t3_scan_literal(at, " ") && t3_scan_literal(at, word)) {
+      *dtype = (tconv3d_dtype)i;
+      return true;
+    }
     *at = begin;
   }
   return false;
@@ -48,7 +62,11 @@ static bool scan_desc(const char **at, tconv3d_operation *operation, tconv3d_des
     if (!t3_scan_literal(at, " ") || !t3_scan_triple(at, triples[i])) return false;
   if (!t3_scan_literal(at, " ") || !t3_scan_number(at, &desc->groups)) return false;
   desc->has_bias = t3_scan_literal(at, " bias");
-  return (desc->has_bias || t3_scan_literal(at, " plain")) && t3_scan_literal(at, " f32");
+  if (!desc->has_bias && !t3_scan_literal(at, " plain")) return false;
+  if (!scan_type(at, &desc->dtype)) return false;
+  desc->weight_dtype = desc->dtype;
+  (void)scan_type(at, &desc->weight_dtype);
+  return true;
 }
 
 tconv3d_status t3_layer_parse(const char **at, t3_layer *layer, tconv3d_operation *operation) {

@@ -1,0 +1,122 @@
+/* epilogue.cl: from a sum to what is stored, for scalars and vectors alike:
+ *   v = sum; AFFINE 1: v = scale[m]*v + shift[m]; v = activation(v); RESIDUAL: v += RESIDUAL * residual; AFFINE 2: as AFFINE 1;
+ *   BETA: v += BETA * what the target held
+ * all of them optional, in REAL; the result is rounded to Y's type once. A NaN stays one under every activation.
+ *
+ * Defines: ACTIVATION (0: none), LOW and HIGH (its constants), AFFINE, and where they are not 0 RESIDUAL and BETA. CHANNELS_AT
+ * is where packed holds, after the weights, slope[m], scale[m] and shift[m] of all OUT_CHANNELS channels. */
+#ifndef ACTIVATION
+#define ACTIVATION 0
+#endif
+#ifndef AFFINE
+#define AFFINE 0
+#endif
+#define PER_CHANNEL (ACTIVATION == 3 || AFFINE)
+
+/* More arguments of a kernel that stores results, the last ones. */
+#ifdef RESIDUAL
+#define RESIDUAL_ARGS , __global const Y_STORED *residual, ulong residual_start
+#define RESIDUAL_OF(y, y_start) ((residual) + (residual_start))
+#else
+#define RESIDUAL_ARGS
+#define RESIDUAL_OF(y, y_start) ((y) + (y_start))
+#endif
+
+/* What one output channel needs; y and residual: where those tensors start. */
+typedef struct {
+  REAL slope, scale, shift;
+  __global const Y_STORED *y, *residual;
+} finish_t;
+
+/* packed: where it starts; m: of all output channels. */
+static inline finish_t finish_of(__global const REAL *packed, uint m, __global const Y_STORED *y,
+                                 __global const Y_STORED *residual) {
+  finish_t f = {0, 1, 0, y, residual};
+#if PER_CHANNEL
+  packed += CHANNELS_AT + m;
+  f.slope = packed[0], f.scale = packed[OUT_CHANNELS], f.shift = packed[2 * OUT_CHANNELS];
+#endif
+  return f;
+}
+
+#if ACTIVATION == 1 /* ReLU */
+#define ACTIVATE(v, T) (((v) < (T)0) ? (T)0 : (v))
+#elif ACTIVATION == 2 /* leaky ReLU */
+#define ACTIVATE(v, T) (((v) < (T)0) ? (v) * (T)LOW : (v))
+#elif ACTIVATION == 3 /* PReLU */
+#define ACTIVATE(v, T) (((v) < (T)0) ? (v) * (T)f->slope : (v))
+#elif ACTIVATION == 4 /* ELU */
+#define ACTIVATE(v, T) (((v) < (T)0) ? (T)LOW * expm1(v) : (v))
+#elif ACTIVATION == 5 /* SiLU */
+#define ACTIVATE(v, T) ((v) / ((T)1 + exp(-(v))))
+#elif ACTIVATION == 6 /* GELU */
+#define ACTIVATE(v, T) ((T)0.5 * (v) * ((T)1 + erf((v) * (T)0.70710678118654752440)))
+#elif ACTIVATION == 7 /* sigmoid */
+#define ACTIVATE(v, T) ((T)1 / ((T)1 + exp(-(v))))
+#elif ACTIVATION == 8 /* tanh */
+#define ACTIVATE(v, T) tanh(v)
+#elif ACTIVATION == 9 /* clamp */
+#define ACTIVATE(v, T) (((v) < (T)LOW) ? (T)LOW : (((v) > (T)HIGH) ? (T)HIGH : (v)))
+#else
+#define ACTIVATE(v, T) (v)
+#endif
+
+#if AFFINE == 1
+#define AFFINE_FIRST(v, T) v = fma(v, (T)f->scale, (T)f->shift);
+#else
+#define AFFINE_FIRST(v, T)
+#endif
+#if AFFINE == 2
+#define AFFINE_LAST(v, T) v = fma(v, (T)f->scale, (T)f->shift);
+#else
+#define AFFINE_LAST(v, T)
+#endif
+#ifdef RESIDUAL
+#define ADD_RESIDUAL(v, T, READ) v = fma((T)RESIDUAL, READ(f->residual + (to - f->y)), v);
+#else
+#define ADD_RESIDUAL(v, T, READ)
+#endif
+#ifdef BETA
+#define ADD_TARGET(v, T, READ) v = fma((T)BETA, READ(to), v);
+#else
+#define ADD_TARGET(v, T, READ)
+#endif
+
+#define DEFINE_STORE(FINISH, STORE, T, READ, WRITE)                         \
+  static inline T FINISH(__global Y_STORED *to, T v, const finish_t *f) {   \
+    AFFINE_FIRST(v, T)                                                      \
+    v = ACTIVATE(v, T);                                                     \
+    ADD_RESIDUAL(v, T, READ)                                                \
+    AFFINE_LAST(v, T)                                                       \
+    ADD_TARGET(v, T, READ)                                                  \
+    return v;                                                               \
+  }                                                                         \
+  static inline void STORE(__global Y_STORED *to, T v, const finish_t *f) { \
+    WRITE(FINISH(to, v, f), to);                                            \
+  }
+DEFINE_STORE(finish_one, store_one, REAL, READ_Y, WRITE_Y)
+#ifdef VECTOR
+DEFINE_STORE(finish_vector, store_vector, VEC, VREAD_Y, VWRITE_Y)
+DEFINE_STORE(finish_half_vector, store_half_vector, HALF_VEC, HALF_VREAD_Y, HALF_VWRITE_Y)
+#endif
+
+/* Whether storing reads what it replaces, or may: then nothing may be stored twice. */
+#if defined(BETA) || defined(RESIDUAL)
+#define STORES_ONCE 1
+#else
+#define STORES_ONCE 0
+#endif
+
+/* One work-item packs an output channel's parameters; arguments that are not used may be any buffer. */
+T3_SINGLE void pack_channels(ulong items, __global const W_STORED *slope, ulong slope_start, __global const W_STORED *scale,
+                             ulong scale_start, __global const W_STORED *shift, ulong shift_start, __global REAL *packed,
+                             ulong packed_start) {
+#if PER_CHANNEL
+  const ulong m = get_global_id(0);
+  if (m >= items) return;
+  packed += packed_start + CHANNELS_AT + m;
+  packed[0] = ACTIVATION == 3 ? READ_W(slope + slope_start + m) : (REAL)0;
+  packed[OUT_CHANNELS] = AFFINE ? READ_W(scale + scale_start + m) : (REAL)1;
+  packed[2 * OUT_CHANNELS] = AFFINE ? READ_W(shift + shift_start + m) : (REAL)0;
+#endif
+}

@@ -1,0 +1,72 @@
+/* types.cl: the types of tensors in memory and of sums. X_TYPE, W_TYPE and Y_TYPE are those of x, of w and b, and of what is
+ * written: 0 float32, 1 float64, 2 float16, 3 bfloat16; float32 where a program does not say. Sums are REAL: double where all
+ * tensors are, else float. The two short types are read and written as bits, so that no device needs an extension for them, and
+ * a result is rounded once, to nearest, ties to even. */
+#ifndef X_TYPE
+#define X_TYPE 0
+#endif
+#ifndef W_TYPE
+#define W_TYPE 0
+#endif
+#ifndef Y_TYPE
+#define Y_TYPE 0
+#endif
+
+#define STORED_0 float
+#define STORED_1 double
+#define STORED_2 ushort
+#define STORED_3 ushort
+#define X_STORED T3_PASTE(STORED_, X_TYPE)
+#define W_STORED T3_PASTE(STORED_, W_TYPE)
+#define Y_STORED T3_PASTE(STORED_, Y_TYPE)
+
+#if X_TYPE == 1
+#pragma OPENCL EXTENSION cl_khr_fp64 : enable
+#define REAL double
+#define REAL_BITS long
+#else
+#define REAL float
+#define REAL_BITS int
+#endif
+
+#define REAL4 T3_PASTE(REAL, 4)
+
+/* A short value's bits and its float, for scalars and vectors alike: F, U and S are the float, uint and ushort of one length,
+ * TO_U and TO_S the conversions to them, AS_F and AS_U those of bits. Every value of both types is a float. */
+#define DEFINE_SHORT_TYPES(N, F, U, S, TO_U, TO_S, AS_F, AS_U)                                          \
+  static inline F T3_PASTE(from_half, N)(S value) {                                                     \
+    const U bits = TO_U(value), sign = (bits & 0x8000u) << 16, rest = (bits & 0x7fffu) << 13;           \
+    const U normal = rest + ((rest >= (U)0x0f800000u) ? (U)0x70000000u : (U)0x38000000u);               \
+    const U tiny = AS_U(AS_F(rest + (U)0x38800000u) - (F)0x1p-14f);                                     \
+    return AS_F(sign | ((rest < (U)0x00800000u) ? tiny : normal));                                      \
+  }                                                                                                     \
+  static inline S T3_PASTE(to_half, N)(F value) {                                                       \
+    const U bits = AS_U(value), sign = (bits >> 16) & 0x8000u, rest = bits & 0x7fffffffu;               \
+    const U normal = (rest + (U)0xc8000fffu + ((rest >> 13) & 1u)) >> 13;                               \
+    const U tiny = AS_U(AS_F(rest) + (F)0.5f) - (U)0x3f000000u;                                         \
+    const U large = (rest > (U)0x7f800000u) ? (U)0x7e00u : (U)0x7c00u;                                  \
+    return TO_S(sign | ((rest >= (U)0x47800000u) ? large : ((rest < (U)0x38800000u) ? tiny : normal))); \
+  }                                                                                                     \
+  static inline F T3_PASTE(from_bfloat, N)(S value) {                                                   \
+    return AS_F(TO_U(value) << 16);                                                                     \
+  }                                                                                                     \
+  static inline S T3_PASTE(to_bfloat, N)(F value) {                                                     \
+    const U bits = AS_U(value), rounded = bits + (U)0x7fffu + ((bits >> 16) & 1u);                      \
+    return TO_S((((bits & 0x7fffffffu) > (U)0x7f800000u) ? (bits | (U)0x400000u) : rounded) >> 16);     \
+  }
+DEFINE_SHORT_TYPES(1, float, uint, ushort, (uint), (ushort), as_float, as_uint)
+
+/* One value at from, as REAL. */
+#define READ_0(from) (*(from))
+#define READ_1(from) (*(from))
+#define READ_2(from) from_half1(*(from))
+#define READ_3(from) from_bfloat1(*(from))
+#define READ_X(from) T3_PASTE(READ_, X_TYPE)(from)
+#define READ_W(from) T3_PASTE(READ_, W_TYPE)(from)
+#define READ_Y(from) T3_PASTE(READ_, Y_TYPE)(from)
+
+#define WRITE_0(value, to) (*(to) = (value))
+#define WRITE_1(value, to) (*(to) = (value))
+#define WRITE_2(value, to) (*(to) = to_half1(value))
+#define WRITE_3(value, to) (*(to) = to_bfloat1(value))
+#define WRITE_Y(value, to) T3_PASTE(WRITE_, Y_TYPE)(value, to)
