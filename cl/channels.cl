@@ -146,7 +146,7 @@ T3_SINGLE void channels(ulong items, __global const REAL *restrict x, ulong x_st
   __global const REAL *weights = packed + block * BLOCK_WEIGHTS + phase_start(a);
 
   /* Of each tap of the residue: its input offsets, and how far from a position's own place in x that is. */
-  int shift[KERNEL_D * KERNEL_H * KERNEL_W];
+  long shift[KERNEL_D * KERNEL_H * KERNEL_W]; /* a channel may be larger than an int, a plane is not */
   offset_t offset[KERNEL_D * KERNEL_H * KERNEL_W];
   int taps = 0;
   for (uint jd = 0; jd < taps_of(tap_start_d, a.d); ++jd)
@@ -154,7 +154,7 @@ T3_SINGLE void channels(ulong items, __global const REAL *restrict x, ulong x_st
       for (uint jw = 0; jw < taps_of(tap_start_w, a.w); ++jw) {
         const offset_t o = {first_offset_d[a.d] - (int)jd * OFFSET_STEP_D, first_offset_h[a.h] - (int)jh * OFFSET_STEP_H,
                             first_offset_w[a.w] - (int)jw * OFFSET_STEP_W};
-        shift[taps] = (o.d - MIN_OFFSET_D) * plane + (o.h - MIN_OFFSET_H) * pitch + o.w - MIN_OFFSET_W;
+        shift[taps] = (long)(o.d - MIN_OFFSET_D) * plane + (o.h - MIN_OFFSET_H) * pitch + o.w - MIN_OFFSET_W;
         offset[taps++] = o;
       }
   /* Where each position lies in x and in y; -1: no such output. Positions past the last repeat it. */
@@ -199,7 +199,8 @@ T3_SINGLE void channels(ulong items, __global const REAL *restrict x, ulong x_st
       for (int i = 0; i < TILE; ++i) at[i] = from[t * TILE + i];
 
       /* The taps of the tile, those that some position has inside x. */
-      int tap_shift[KERNEL_D * KERNEL_H * KERNEL_W], tap_weight[KERNEL_D * KERNEL_H * KERNEL_W];
+      long tap_shift[KERNEL_D * KERNEL_H * KERNEL_W];
+      int tap_weight[KERNEL_D * KERNEL_H * KERNEL_W];
       int inside = 0;
       for (int j = 0; j < taps; ++j) {
         const offset_t o = offset[j];

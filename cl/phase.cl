@@ -205,14 +205,15 @@ T3_SINGLE void phase(ulong items, __global const REAL *restrict x, ulong x_start
     const uint th = line * BLOCK_H;
     /* The taps of D and H whose rows of x are not all outside: where those rows lie, and the taps' weights. One loop over them
      * is 10 % faster than two nested ones. */
-    int shift[KERNEL_D * KERNEL_H], row_at[KERNEL_D * KERNEL_H], weight_at[KERNEL_D * KERNEL_H];
+    long shift[KERNEL_D * KERNEL_H]; /* a channel may be larger than an int, a plane is not */
+    int row_at[KERNEL_D * KERNEL_H], weight_at[KERNEL_D * KERNEL_H];
     int taps = 0;
     for (int jd = 0; jd < taps_d; ++jd) {
       const int offset_d = first_offset_d[ad] - jd * OFFSET_STEP_D, d = (int)td * INPUT_STEP_D + offset_d;
       for (int jh = 0; jh < taps_h; ++jh) {
         const int offset_h = first_offset_h[ah] - jh * OFFSET_STEP_H, h = (int)th * INPUT_STEP_H + offset_h;
         if (d < 0 || d >= in_d || BLOCK_OUTSIDE(h)) continue;
-        shift[taps] = (EDGES ? d : d - MIN_OFFSET_D) * plane;
+        shift[taps] = (long)(EDGES ? d : d - MIN_OFFSET_D) * plane;
         row_at[taps] = EDGES ? h : h - MIN_OFFSET_H;
         weight_at[taps++] = (jd * taps_h + jh) * ROW_WEIGHTS;
       }

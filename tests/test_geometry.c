@@ -1,5 +1,6 @@
 /* The phases of an axis against the definition of the layer, one tap and one output at a time. */
 #include <setjmp.h>
+#include <string.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -21,7 +22,7 @@ static void for_every_axis(void (*check)(const t3_axis *)) {
         for (int64_t padding = 0; padding <= 7; ++padding)
           for (int64_t in = 1; in <= 5; ++in)
             for (int64_t q = 0; q < (stride > dilation ? stride : dilation); ++q) {
-              t3_axis axis = {in, 0, kernel, stride, padding, q, dilation, false};
+              t3_axis axis = {in, 0, kernel, stride, padding, q, dilation, false, padding};
               axis.out = out_size(&axis);
               if (axis.out >= 1) check(&axis);
             }
@@ -137,8 +138,36 @@ static void an_empty_batch_counts_nothing_but_keeps_the_rules(void **state) {
   assert_int_equal(t3_layer_init(&desc, &layer), TCONV3D_INVALID_PARAMETER);
 }
 
+static void layers_of_fewer_axes_are_layers_of_three(void **state) {
+  (void)state;
+  int64_t shape[5];
+  tconv3d_desc image = tconv3d_desc_2d(3, 4, 5, (int64_t[]){6, 7}, (int64_t[]){3, 2});
+  TCONV3D_2D_AXES(image.stride, 2);
+  assert_int_equal(tconv3d_output_shape(&image, shape), TCONV3D_OK);
+  assert_memory_equal(shape, ((int64_t[]){3, 5, 1, 13, 14}), sizeof shape);
+  tconv3d_desc line = tconv3d_desc_1d(2, 4, 5, 9, 4);
+  TCONV3D_1D_AXES(line.stride, 2);
+  TCONV3D_1D_AXES(line.padding, 1);
+  assert_int_equal(tconv3d_output_shape(&line, shape), TCONV3D_OK);
+  assert_memory_equal(shape, ((int64_t[]){2, 5, 1, 1, 18}), sizeof shape);
+}
+
+static void padding_may_differ_at_both_ends(void **state) {
+  (void)state;
+  int64_t shape[5];
+  tconv3d_desc desc = tconv3d_desc_1d(1, 1, 1, 9, 4);
+  desc.stride[2] = 2, desc.padding[2] = 1, desc.padding_end[2] = 3;
+  assert_int_equal(tconv3d_output_shape(&desc, shape), TCONV3D_OK);
+  assert_int_equal(shape[4], 8 * 2 - 1 - 3 + 4);
+  desc.padding_end[2] = -2;
+  assert_int_equal(tconv3d_output_shape(&desc, shape), TCONV3D_INVALID_PARAMETER);
+  assert_non_null(strstr(tconv3d_message(), "padding_end of axis W is -2; it must be at least -1"));
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
+      cmocka_unit_test(layers_of_fewer_axes_are_layers_of_three),
+      cmocka_unit_test(padding_may_differ_at_both_ends),
       cmocka_unit_test(every_tap_of_every_output_stands_in_its_phase),
       cmocka_unit_test(the_residues_share_out_every_output_once),
       cmocka_unit_test(taps_of_stride_2_dilation_2_reach_one_residue_only),

@@ -33,7 +33,7 @@ static bool print_json(const struct bench_report *report, const struct bench_res
   } fields[] = {
       {"name", result->name, 0},
       {"op", tconv3d_operation_name(result->operation), 0},
-      {"dtype", "f32", 0},
+      {"dtype", result->type, 0},
       {"device", report->device, 0},
       {"algo", result->plan.algorithm, 0},
       {"runs", NULL, (double)result->runs},

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "files/half.h"
 #include "tconv3d/bench_report.h"
 #include "tconv3d/command.h"
 #include "tconv3d/progress.h"
@@ -17,6 +18,7 @@ struct bench_options {
   double seconds;
   bool json;
   tconv3d_operation operation;
+  size_t type; /* in types */
 };
 
 /* What the layers share. The context serves the roofline; each layer has one of its own in the same cl_context. */
@@ -24,6 +26,7 @@ struct bench {
   tconv3d_context *context;
   tconv3d_device_info device;
   cl_command_queue queue;
+  size_t type;
 };
 
 enum { KEY_SHAPES = 512, KEY_OP, KEY_DTYPE, KEY_SECONDS, KEY_JSON };
@@ -34,7 +37,7 @@ static const struct argp_option bench_option_table[] = {
      "output_padding dilation groups",
      0},
     {"op", KEY_OP, "OP", 0, "forward (default), grad-input or grad-weight", 0},
-    {"dtype", KEY_DTYPE, "TYPE", 0, "f32", 0},
+    {"dtype", KEY_DTYPE, "TYPE", 0, "f32 (default), f64, f16 or bf16, of all tensors", 0},
     {"seconds", KEY_SECONDS, "S", 0, "how long to repeat each layer (default 0.5)", 0},
     {"json", KEY_JSON, NULL, 0, "one JSON object a line for each layer", 0},
     {0},
@@ -47,19 +50,18 @@ static error_t parse_seconds(const char *text, double *seconds, const struct arg
   return parse_fault(state, "--seconds '%s': it must be a number above 0 and up to 3600", text);
 }
 
-/* Whether word is one of the words of a list separated by blanks. */
-static bool is_word_of(const char *word, const char *list) {
-  size_t length = strlen(word);
-  for (const char *at = list; *at; at += strcspn(at, " "), at += *at == ' ')
-    if (strcspn(at, " ") == length && !strncmp(at, word, length)) return true;
-  return false;
-}
+/* The types by their words, with the bytes of an element. */
+static const struct {
+  const char *word;
+  tconv3d_dtype dtype;
+  size_t size;
+} types[] = {{"f32", TCONV3D_F32, 4}, {"f64", TCONV3D_F64, 8}, {"f16", TCONV3D_F16, 2}, {"bf16", TCONV3D_BF16, 2}};
+enum { NUM_TYPES = sizeof types / sizeof *types };
 
-static error_t parse_one_of(const char *option, const char *text, const char *served, const char *planned,
-                            const struct argp_state *state) {
-  if (!strcmp(text, served)) return 0;
-  if (is_word_of(text, planned)) return parse_fault(state, "%s '%s': not in this version, which has %s", option, text, served);
-  return parse_fault(state, "%s '%s': it must be %s", option, text, served);
+static error_t parse_type(const char *text, size_t *type, const struct argp_state *state) {
+  for (*type = 0; *type < NUM_TYPES; ++*type)
+    if (!strcmp(text, types[*type].word)) return 0;
+  return parse_fault(state, "--dtype '%s': it must be f32, f64, f16 or bf16", text);
 }
 
 static error_t parse_bench(int key, char *arg, struct argp_state *state) {
@@ -68,7 +70,7 @@ static error_t parse_bench(int key, char *arg, struct argp_state *state) {
   case ARGP_KEY_INIT: state->child_inputs[0] = &options->device; return 0;
   case KEY_SHAPES: options->shapes = arg; return 0;
   case KEY_OP: return parse_operation(arg, TCONV3D_GRAD_WEIGHT, &options->operation, state_fault(state)) ? 0 : EINVAL;
-  case KEY_DTYPE: return parse_one_of("--dtype", arg, "f32", "f64 f16 bf16", state);
+  case KEY_DTYPE: return parse_type(arg, &options->type, state);
   case KEY_SECONDS: return parse_seconds(arg, &options->seconds, state);
   case KEY_JSON: options->json = true; return 0;
   default: return ARGP_ERR_UNKNOWN;
@@ -88,12 +90,19 @@ static const struct argp bench_argp = {
 };
 
 /* Numbers in [-1, 1) that no compiler or kernel can guess and that are no denormals. */
-static float *make_values(size_t count) {
-  float *values = malloc((count ? count : 1) * sizeof *values);
+static void *make_values(size_t type, size_t count) {
+  size_t size = types[type].size;
+  char *values = malloc((count ? count : 1) * size);
   uint32_t state = 1;
   for (size_t i = 0; values && i < count; ++i) {
     state = state * 1664525u + 1013904223u;
-    values[i] = (float)(state >> 8) / 8388608.0f - 1.0f;
+    double number = (double)(state >> 8) / 8388608.0 - 1.0;
+    float single = (float)number;
+    uint32_t bits;
+    memcpy(&bits, &single, sizeof bits);
+    uint16_t half = types[type].dtype == TCONV3D_F16 ? half_from_double(number) : (uint16_t)(bits >> 16);
+    const void *const as[] = {&single, &number, &half, &half};
+    memcpy(values + i * size, as[type], size);
   }
   return values;
 }
@@ -103,7 +112,7 @@ static bool cl_fault(struct fault *fault, const char *call, cl_int error) {
 }
 
 static bool make_buffer(const struct bench *bench, uint64_t bytes, bool filled, tconv3d_buffer *buffer, struct fault *fault) {
-  float *values = filled ? make_values(bytes / sizeof(float)) : NULL;
+  void *values = filled ? make_values(bench->type, bytes / types[bench->type].size) : NULL;
   if (filled && !values) return fault_set(fault, EXIT_OTHER, "out of memory for %" PRIu64 " bytes", bytes);
   cl_int error;
   cl_mem_flags flags = filled ? CL_MEM_READ_WRITE | CL_MEM_COPY_HOST_PTR : CL_MEM_READ_WRITE;
@@ -181,7 +190,7 @@ static bool bench_plan(const struct bench *bench, const struct bench_options *op
   bool done = make_buffer(bench, result->plan.x_bytes, true, &call.x, fault) &&
               make_buffer(bench, result->plan.y_bytes, options->operation != TCONV3D_FORWARD, &call.y, fault) &&
               make_buffer(bench, result->plan.w_bytes, true, &call.w, fault) &&
-              make_buffer(bench, (uint64_t)desc->out_channels * sizeof(float), true, &call.b, fault) &&
+              make_buffer(bench, (uint64_t)desc->out_channels * types[bench->type].size, true, &call.b, fault) &&
               start_cold(bench, &call, result, fault) && time_calls(bench, options->seconds, &call, result, fault);
   tconv3d_weights_destroy(call.weights);
   const tconv3d_buffer buffers[] = {call.x, call.y, call.w, call.b};
@@ -203,7 +212,9 @@ static tconv3d_status make_plan(tconv3d_context *context, const struct bench_opt
   plan_options.algorithm = options->device.algorithm;
   plan_options.operation = options->operation;
   double start = seconds_now();
-  tconv3d_status status = tconv3d_plan_create(context, &shape->desc, &plan_options, plan);
+  tconv3d_desc desc = shape->desc;
+  desc.dtype = desc.weight_dtype = types[options->type].dtype;
+  tconv3d_status status = tconv3d_plan_create(context, &desc, &plan_options, plan);
   *seconds = seconds_now() - start;
   return status;
 }
@@ -226,7 +237,7 @@ static bool bench_shape(const struct bench *bench, const struct bench_options *o
                         struct bench_result *result, struct fault *fault) {
   tconv3d_context *context = NULL;
   struct fault inner = {0};
-  *result = (struct bench_result){.name = shape->name, .operation = options->operation};
+  *result = (struct bench_result){.name = shape->name, .operation = options->operation, .type = types[options->type].word};
   tconv3d_status status = tconv3d_context_adopt(tconv3d_context_cl(bench->context), NULL, 0, &context);
   bool done =
       status == TCONV3D_OK ? bench_layer(bench, options, shape, context, result, &inner) : fault_from_status(&inner, status);
@@ -260,7 +271,7 @@ static bool bench_all(const struct bench *bench, const struct bench_options *opt
 }
 
 static bool bench_on_device(const struct bench_options *options, const struct shapes *shapes, struct fault *fault) {
-  struct bench bench = {0};
+  struct bench bench = {.type = options->type};
   if (!open_context(&options->device, &bench.context, &bench.device, fault)) return false;
   cl_int error;
   bench.queue = clCreateCommandQueue(tconv3d_context_cl(bench.context), bench.device.device, 0, &error);

@@ -69,7 +69,7 @@ static const struct argp input_argp = {
     .args_doc = "GY.npy W.npy GX.npy",
     .doc = "Writes to GX the gradient with respect to the layer's input, from GY, the gradient with respect to its output, and "
            "the weight W, shape (C_in, C_out/groups, kD, kH, kW). GX's spatial size is the one from which the options lead to "
-           "GY's. Arrays are float32 or float16; GX has GY's type.",
+           "GY's. Arrays are float32, float64 or float16; GX has GY's type.",
     .children = layer_children,
 };
 static const struct argp weight_argp = {
@@ -77,14 +77,14 @@ static const struct argp weight_argp = {
     .parser = parse_gradient,
     .args_doc = "X.npy GY.npy GW.npy",
     .doc = "Writes to GW, shape (C_in, C_out/groups, kD, kH, kW), the gradient with respect to the layer's weight, from its "
-           "input X and GY, the gradient with respect to its output. Arrays are float32 or float16; GW has X's type.",
+           "input X and GY, the gradient with respect to its output. Arrays are float32, float64 or float16; GW has X's type.",
     .children = layer_children,
 };
 static const struct argp bias_argp = {
     .parser = parse_gradient,
     .args_doc = "GY.npy GB.npy",
     .doc = "Writes to GB, shape (C_out), the gradient with respect to the layer's bias: GY summed over images and positions. "
-           "Arrays are float32 or float16; GB has GY's type.",
+           "Arrays are float32, float64 or float16; GB has GY's type.",
     .children = device_children,
 };
 
@@ -203,16 +203,21 @@ static bool make_target(const struct gradient_options *options, const tconv3d_de
   tconv3d_status status = tconv3d_target_shape(desc, operation, shape);
   if (status != TCONV3D_OK) return fault_from_status(fault, status);
   int rank = operation == TCONV3D_GRAD_BIAS ? 1 : operation == TCONV3D_GRAD_WEIGHT ? 5 : arrays->gy.rank;
-  return npy_make(&arrays->target, NPY_F32, rank, shape + (rank == 4), fault);
+  return npy_make(&arrays->target, arrays->x.data ? arrays->x.type : arrays->gy.type, rank, shape + (rank == 4), fault);
 }
 
-/* The device computes float32; what a float16 array holds is exact in it, and the result is rounded once. */
+/* All but the first array in types that go with its own, which is the result's. */
+static bool set_types(struct arrays *arrays, tconv3d_desc *desc, struct fault *fault) {
+  struct npy *first = arrays->x.data ? &arrays->x : &arrays->gy;
+  if (first == &arrays->x && arrays->gy.type != first->type && !npy_convert(&arrays->gy, first->type, fault)) return false;
+  if (!job_convert(&arrays->w, first->type, fault)) return false;
+  desc->dtype = job_type(first->type);
+  desc->weight_dtype = arrays->w.data ? job_type(arrays->w.type) : desc->dtype;
+  return true;
+}
+
 static bool compute(const struct gradient_options *options, const tconv3d_desc *desc, struct arrays *arrays,
                     struct fault *fault) {
-  struct npy *read[] = {&arrays->x, &arrays->w, &arrays->gy};
-  enum npy_type type = arrays->x.data ? arrays->x.type : arrays->gy.type;
-  for (size_t i = 0; i < sizeof read / sizeof *read; ++i)
-    if (read[i]->data && !npy_convert(read[i], NPY_F32, fault)) return false;
   if (!make_target(options, desc, arrays, fault)) return false;
   struct job job = {.device = &options->layer.device,
                     .desc = desc,
@@ -221,7 +226,7 @@ static bool compute(const struct gradient_options *options, const tconv3d_desc *
                     .weight = arrays->w.data,
                     .gy = arrays->gy.data,
                     .target = arrays->target.data};
-  return job_run(&job, fault) && npy_convert(&arrays->target, type, fault);
+  return job_run(&job, fault);
 }
 
 static int run_command(const struct gradient_kind *kind, const struct argp *argp, int argc, char **argv) {
@@ -231,9 +236,9 @@ static int run_command(const struct gradient_kind *kind, const struct argp *argp
   struct output output = {0};
   tconv3d_desc desc = TCONV3D_DESC_INIT;
   bool done = command_parse(argp, argc, argv, &options, &fault) && read_arrays(&options, &arrays, &fault) &&
-              make_desc(&options, &arrays, &desc, &fault) && output_open(&output, options.files[kind->count - 1], &fault) &&
-              compute(&options, &desc, &arrays, &fault) && npy_write_to(&output, &arrays.target, &fault) &&
-              output_commit(&output, &fault);
+              make_desc(&options, &arrays, &desc, &fault) && set_types(&arrays, &desc, &fault) &&
+              output_open(&output, options.files[kind->count - 1], &fault) && compute(&options, &desc, &arrays, &fault) &&
+              npy_write_to(&output, &arrays.target, &fault) && output_commit(&output, &fault);
   output_abandon(&output);
   npy_free(&arrays.x);
   npy_free(&arrays.w);

@@ -42,7 +42,7 @@ static const struct argp run_argp = {
     .args_doc = "X.npy W.npy Y.npy",
     .doc = "Runs the layer on X, shape (N, C_in, D, H, W) or (C_in, D, H, W), with the weight W, shape (C_in, C_out/groups, "
            "kD, kH, kW), "
-           "and writes the result to Y. Arrays are float32 or float16; Y has X's type.",
+           "and writes the result to Y. Arrays are float32, float64 or float16; Y has X's type.",
     .children = run_children,
 };
 
@@ -83,7 +83,7 @@ static bool check_bias(const struct run_options *options, const struct npy *b, c
 static bool compute(const struct device_options *device, const tconv3d_desc *desc, const int64_t shape[5],
                     struct arrays *arrays, struct fault *fault) {
   int skipped = 5 - arrays->x.rank; /* an unbatched x has an unbatched y */
-  if (!npy_make(&arrays->y, NPY_F32, 5 - skipped, shape + skipped, fault)) return false;
+  if (!npy_make(&arrays->y, arrays->x.type, 5 - skipped, shape + skipped, fault)) return false;
   struct job job = {.device = device,
                     .desc = desc,
                     .operation = TCONV3D_FORWARD,
@@ -94,13 +94,16 @@ static bool compute(const struct device_options *device, const tconv3d_desc *des
   return job_run(&job, fault);
 }
 
-/* The device computes float32; what a float16 x holds is exact in it, and the result is rounded to x's type once. */
-static bool compute_in_float(const struct run_options *options, const tconv3d_desc *desc, const int64_t shape[5],
-                             struct arrays *arrays, struct fault *fault) {
-  enum npy_type type = arrays->x.type;
-  return npy_convert(&arrays->x, NPY_F32, fault) && npy_convert(&arrays->w, NPY_F32, fault) &&
-         (!desc->has_bias || npy_convert(&arrays->b, NPY_F32, fault)) &&
-         compute(&options->layer.device, desc, shape, arrays, fault) && npy_convert(&arrays->y, type, fault);
+/* W and the bias in one type that goes with X's. */
+static bool set_types(struct arrays *arrays, tconv3d_desc *desc, struct fault *fault) {
+  if (!job_convert(&arrays->w, arrays->x.type, fault)) return false;
+  if (desc->has_bias && arrays->b.type != arrays->w.type &&
+      !npy_convert(&arrays->w, arrays->x.type == NPY_F64 ? NPY_F64 : NPY_F32, fault))
+    return false;
+  if (desc->has_bias && arrays->b.type != arrays->w.type && !npy_convert(&arrays->b, arrays->w.type, fault)) return false;
+  desc->dtype = job_type(arrays->x.type);
+  desc->weight_dtype = job_type(arrays->w.type);
+  return true;
 }
 
 int cmd_run(int argc, char **argv) {
@@ -113,8 +116,9 @@ int cmd_run(int argc, char **argv) {
   bool done = command_parse(&run_argp, argc, argv, &options, &fault) && read_arrays(&options, &arrays, &fault) &&
               sizes_from_arrays(&options, &arrays, &desc, &fault) &&
               layer_options_apply(&options.layer, &desc, shape, &fault) && check_bias(&options, &arrays.b, &desc, &fault) &&
-              output_open(&output, options.files[2], &fault) && compute_in_float(&options, &desc, shape, &arrays, &fault) &&
-              npy_write_to(&output, &arrays.y, &fault) && output_commit(&output, &fault);
+              set_types(&arrays, &desc, &fault) && output_open(&output, options.files[2], &fault) &&
+              compute(&options.layer.device, &desc, shape, &arrays, &fault) && npy_write_to(&output, &arrays.y, &fault) &&
+              output_commit(&output, &fault);
   output_abandon(&output);
   npy_free(&arrays.x);
   npy_free(&arrays.w);

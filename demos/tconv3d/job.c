@@ -7,12 +7,19 @@
 bool job_read(const char *path, const char *label, int least, int most, const char *axes, struct npy *array,
               struct fault *fault) {
   if (!npy_read(path, label, array, fault)) return false;
-  if (array->type == NPY_F64)
-    return fault_set(fault, EXIT_WRONG_USE, "%s (%s): float64 is not supported yet by this version; float32 and float16 are",
-                     label, path);
   if (array->rank >= least && array->rank <= most) return true;
   return fault_set(fault, EXIT_WRONG_USE, "%s (%s): it has %d ax%s; %s needed", label, path, array->rank,
                    array->rank == 1 ? "is" : "es", axes);
+}
+
+tconv3d_dtype job_type(enum npy_type type) {
+  static const tconv3d_dtype types[] = {[NPY_F16] = TCONV3D_F16, [NPY_F32] = TCONV3D_F32, [NPY_F64] = TCONV3D_F64};
+  return types[type];
+}
+
+bool job_convert(struct npy *array, enum npy_type type, struct fault *fault) {
+  if (!array->data || (array->type == NPY_F64) == (type == NPY_F64)) return true;
+  return npy_convert(array, type == NPY_F64 ? NPY_F64 : NPY_F32, fault);
 }
 
 /* Seconds of each step, for --verbose. */

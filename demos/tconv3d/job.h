@@ -5,7 +5,8 @@
 #include "files/npy.h"
 #include "tconv3d/layer_options.h"
 
-/* What is read stays NULL where the operation does not take it. All arrays hold what the device computes, float32. */
+/* What is read stays NULL where the operation does not take it. The descriptor has the
+ * arrays' types. */
 struct job {
   const struct device_options *device;
   const tconv3d_desc *desc;
@@ -14,10 +15,14 @@ struct job {
   void *target;
 };
 
-/* Reads an array of a type that is computed, with least to most axes; label and axes ("5 (N, C, D, H, W) are") are for
+/* Reads an array with least to most axes; label and axes ("5 (N, C, D, H, W) are") are for
  * messages. */
 bool job_read(const char *path, const char *label, int least, int most, const char *axes, struct npy *array,
               struct fault *fault);
+
+tconv3d_dtype job_type(enum npy_type type);
+/* Brings an array that goes with one of this type into a type that can: float64 goes with itself alone. An empty one passes. */
+bool job_convert(struct npy *array, enum npy_type type, struct fault *fault);
 
 /* Computes on the device that is selected; --verbose says on stderr what was done and how long it took. */
 bool job_run(const struct job *job, struct fault *fault);

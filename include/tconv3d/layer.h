@@ -75,6 +75,8 @@ typedef struct tconv3d_desc {
   int32_t has_bias;           /* 1: y starts from b; 0: from zero */
   tconv3d_dtype dtype;        /* of x and y, gx and gy */
   tconv3d_dtype weight_dtype; /* of w and b, gw and gb */
+  int64_t padding_end[3];     /* at the far end of each axis, as ONNX has it; -1: the same as padding. 2*padding above and below
+                                 stands for the sum of both */
 } tconv3d_desc;
 
 /* PyTorch's defaults: batch 1, stride 1, padding 0, output_padding 0, dilation 1, groups 1, with bias, float32. Channels,
@@ -82,7 +84,9 @@ typedef struct tconv3d_desc {
 #define TCONV3D_DESC_INIT                                                                                               \
   {                                                                                                                     \
     sizeof(tconv3d_desc), 1, 0, 0, 1, {0, 0, 0}, {0, 0, 0}, {1, 1, 1}, {0, 0, 0}, {0, 0, 0}, {1, 1, 1}, 1, TCONV3D_F32, \
-        TCONV3D_F32                                                                                                     \
+        TCONV3D_F32, {                                                                                                  \
+      -1, -1, -1                                                                                                        \
+    }                                                                                                                   \
   }
 
 /* What is computed for a layer. Each operation reads some of x, w, b, gy and writes one target; gy, gx, gw and gb have the
@@ -102,6 +106,17 @@ TCONV3D_API const char *tconv3d_operation_name(tconv3d_operation operation);
 
 /* Sets one parameter of all three axes, as PyTorch does with a single number: TCONV3D_ALL_AXES(desc.stride, 2). */
 #define TCONV3D_ALL_AXES(member, value) ((void)((member)[0] = (member)[1] = (member)[2] = (value)))
+/* The same for a layer of two axes, H and W, or of one, W. */
+#define TCONV3D_2D_AXES(member, value) ((void)((member)[1] = (member)[2] = (value)))
+#define TCONV3D_1D_AXES(member, value) ((void)((member)[2] = (value)))
+
+/* Layers of fewer axes are layers of three whose other axes have size 1 and kernel_size 1: nn.ConvTranspose2d over images
+ * (batch, in_channels, H, W), nn.ConvTranspose1d over (batch, in_channels, W). All else is PyTorch's default, to be set
+ * afterwards. */
+TCONV3D_API tconv3d_desc tconv3d_desc_2d(int64_t batch, int64_t in_channels, int64_t out_channels, const int64_t input_size[2],
+                                         const int64_t kernel_size[2]);
+TCONV3D_API tconv3d_desc tconv3d_desc_1d(int64_t batch, int64_t in_channels, int64_t out_channels, int64_t input_size,
+                                         int64_t kernel_size);
 
 /* Checks the descriptor by the rules above and writes y's shape (batch, out_channels, D', H', W') to shape.
  * Errors: INVALID_ARGUMENT (NULL, struct_size), INVALID_PARAMETER (which, axis, value, rule), SIZE_OVERFLOW. */

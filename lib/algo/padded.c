@@ -125,10 +125,9 @@ bool t3_padded_check(const t3_problem *problem, int64_t most_rows, char *why, si
     if (!check_axis(problem, a, why, capacity)) return false;
   t3_padded padded = t3_padded_of(problem, 1, 0, MAX_SLACK);
   padded.size[T3_H] += most_rows - 1; /* what rounding up to any block adds at most */
-  int64_t count, channel = 1;
-  if (!t3_product(&channel, padded.size, 3)) channel = INT64_MAX;
-  if (channel > INT32_MAX / 2)
-    return t3_too_much(why, capacity, "the padded channel's number of elements", channel, INT32_MAX / 2);
+  int64_t count, plane = padded.size[T3_H];
+  if (!t3_mul(plane, padded.size[T3_W], &plane)) plane = INT64_MAX;
+  if (plane > INT32_MAX / 2) return t3_too_much(why, capacity, "the padded plane's number of elements", plane, INT32_MAX / 2);
   if (padded_count(problem, &padded, &count)) return true;
   snprintf(why, capacity, "the padded copy of x overflows 63 bits");
   return false;

@@ -33,7 +33,7 @@ t3_padded t3_padded_of(const t3_problem *problem, int64_t rows, int64_t pitch, i
 /* Reads x in place after all, by rows in blocks of step values of t, unless blocks or taps reach further than a row is long. */
 void t3_read_in_place(const t3_problem *problem, int64_t step, t3_padded *padded);
 /* Whether the kernels that read the copy can count in 32 bits, whatever block they take: strides and kernel sizes, sizes, reach
- * and padding of each axis, and the elements of a channel of the copy with up to most_rows rows at a time; and the whole copy
+ * and padding of each axis, and the elements of a plane of the copy with up to most_rows rows at a time; and the whole copy
  * with 63 bits. Else false with the reason. */
 bool t3_padded_check(const t3_problem *problem, int64_t most_rows, char *why, size_t capacity);
 /* Once checked: bytes of the copy or of the rows apart, 0 without any, and the predicted seconds of making it. */

@@ -21,6 +21,7 @@ enum { T3_D, T3_H, T3_W };
 typedef struct t3_axis {
   int64_t in, out, kernel, stride, padding, output_padding, dilation;
   bool convolves; /* false: transposed */
+  int64_t padding_end;
 } t3_axis;
 
 /* Outputs between two of the same residue; inputs that t + 1 lies further than t. */

@@ -69,7 +69,12 @@ static tconv3d_status check_axis(const tconv3d_desc *desc, int a) {
   T3_TRY(axis_at_least("kernel_size", a, desc->kernel_size[a], 1));
   T3_TRY(axis_at_least("stride", a, desc->stride[a], 1));
   T3_TRY(axis_at_least("dilation", a, desc->dilation[a], 1));
+  T3_TRY(axis_at_least("padding_end", a, desc->padding_end[a], -1));
   return axis_at_least("padding", a, desc->padding[a], 0);
+}
+
+static int64_t padding_end(const tconv3d_desc *desc, int a) {
+  return desc->padding_end[a] < 0 ? desc->padding[a] : desc->padding_end[a];
 }
 
 static tconv3d_status check_output_padding(const tconv3d_desc *desc, int a) {
@@ -81,13 +86,14 @@ static tconv3d_status check_output_padding(const tconv3d_desc *desc, int a) {
                  axis_name[a], q, s, d);
 }
 
-/* out = (in-1)*stride - 2*padding + dilation*(kernel-1) + output_padding + 1; the phase offsets fit when the sum of the
- * magnitudes does. */
+/* out = (in-1)*stride - padding - padding_end + dilation*(kernel-1) + output_padding + 1; the phase offsets fit when the sum of
+ * the magnitudes does. */
 static tconv3d_status output_size(const tconv3d_desc *desc, int a, int64_t output_padding, int64_t *out) {
   int64_t spread, reach, cropped, sum;
   bool fits = t3_mul(desc->input_size[a] - 1, desc->stride[a], &spread) &&
-              t3_mul(desc->kernel_size[a] - 1, desc->dilation[a], &reach) && t3_mul(2, desc->padding[a], &cropped) &&
-              t3_add(spread, reach, &sum) && t3_add(sum, output_padding, &sum) && t3_add(sum, 1, &sum);
+              t3_mul(desc->kernel_size[a] - 1, desc->dilation[a], &reach) &&
+              t3_add(desc->padding[a], padding_end(desc, a), &cropped) && t3_add(spread, reach, &sum) &&
+              t3_add(sum, output_padding, &sum) && t3_add(sum, 1, &sum);
   int64_t magnitude;
   if (!fits || !t3_add(sum, cropped, &magnitude) || !t3_add(magnitude, desc->stride[a], &magnitude))
     return t3_fail(TCONV3D_SIZE_OVERFLOW,
@@ -132,7 +138,8 @@ static tconv3d_status fill_axis(const tconv3d_desc *desc, int a, t3_axis *axis) 
                     .stride = desc->stride[a],
                     .padding = desc->padding[a],
                     .output_padding = desc->output_padding[a],
-                    .dilation = desc->dilation[a]};
+                    .dilation = desc->dilation[a],
+                    .padding_end = padding_end(desc, a)};
   T3_TRY(output_size(desc, a, axis->output_padding, &axis->out));
   if (axis->out >= 1) return TCONV3D_OK;
   return t3_fail(TCONV3D_INVALID_PARAMETER,
@@ -150,6 +157,8 @@ static t3_layer layer_channels(const tconv3d_desc *desc) {
                     .group_in = desc->in_channels / desc->groups,
                     .group_out = desc->out_channels / desc->groups,
                     .has_bias = desc->has_bias,
+                    .dtype = desc->dtype,
+                    .weight_dtype = desc->weight_dtype,
                     .transposed = true};
 }
 
@@ -173,8 +182,9 @@ static tconv3d_status convolved_size(const tconv3d_desc *desc, int a, t3_axis *a
                     .stride = desc->stride[a],
                     .padding = desc->padding[a],
                     .dilation = desc->dilation[a],
-                    .convolves = true};
-  int64_t room = axis->in + 2 * axis->padding - axis->dilation * (axis->kernel - 1) - 1;
+                    .convolves = true,
+                    .padding_end = padding_end(desc, a)};
+  int64_t room = axis->in + axis->padding + axis->padding_end - axis->dilation * (axis->kernel - 1) - 1;
   axis->out = room < 0 ? 0 : room / axis->stride + 1;
   if (room >= 0) return TCONV3D_OK;
   return t3_fail(TCONV3D_INVALID_PARAMETER,

@@ -1,4 +1,5 @@
-/* The operations of a layer: their names, and what they write; the names of types. */
+/* The operations of a layer: their names, and what they write; layers of fewer axes; the names of types. */
+#include <stddef.h>
 #include <string.h>
 
 #include "base/status.h"
@@ -22,6 +23,22 @@ tconv3d_status tconv3d_target_shape(const tconv3d_desc *desc, tconv3d_operation 
   T3_TRY(t3_layer_of(desc, operation, &layer));
   t3_target_shape(&layer, operation, shape);
   return TCONV3D_OK;
+}
+
+tconv3d_desc tconv3d_desc_2d(int64_t batch, int64_t in_channels, int64_t out_channels, const int64_t input_size[2],
+                             const int64_t kernel_size[2]) {
+  tconv3d_desc desc = TCONV3D_DESC_INIT;
+  desc.batch = batch, desc.in_channels = in_channels, desc.out_channels = out_channels;
+  TCONV3D_ALL_AXES(desc.input_size, 1);
+  TCONV3D_ALL_AXES(desc.kernel_size, 1);
+  if (input_size) memcpy(desc.input_size + 1, input_size, 2 * sizeof *input_size);
+  if (kernel_size) memcpy(desc.kernel_size + 1, kernel_size, 2 * sizeof *kernel_size);
+  return desc;
+}
+
+tconv3d_desc tconv3d_desc_1d(int64_t batch, int64_t in_channels, int64_t out_channels, int64_t input_size,
+                             int64_t kernel_size) {
+  return tconv3d_desc_2d(batch, in_channels, out_channels, (int64_t[]){1, input_size}, (int64_t[]){1, kernel_size});
 }
 
 static const struct {

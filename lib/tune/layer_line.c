@@ -12,6 +12,12 @@ static void print_axes(const t3_layer *layer, size_t member, t3_text *text) {
   }
 }
 
+static bool ends_alike(const t3_layer *layer) {
+  for (int a = 0; a < 3; ++a)
+    if (layer->axis[a].padding_end != layer->axis[a].padding) return false;
+  return true;
+}
+
 /* "layer" stands for the forward operation. */
 static const char *word_of(tconv3d_operation operation) {
   return operation == TCONV3D_FORWARD ? "layer" : tconv3d_operation_name(operation);
@@ -26,6 +32,10 @@ void t3_layer_print(const t3_layer *computed, tconv3d_operation operation, t3_te
   for (size_t i = 0; i < sizeof members / sizeof *members; ++i) print_axes(layer, members[i], text);
   t3_text_append(text, " %" PRId64 " %s %s", layer->groups, layer->has_bias ? "bias" : "plain", t3_type_word(layer->dtype));
   if (layer->weight_dtype != layer->dtype) t3_text_append(text, " %s", t3_type_word(layer->weight_dtype));
+  if (!ends_alike(layer)) {
+    t3_text_append(text, " end");
+    print_axes(layer, offsetof(t3_axis, padding_end), text);
+  }
 }
 
 static bool scan_operation(const char **at, tconv3d_operation *operation) {
@@ -66,7 +76,7 @@ static bool scan_desc(const char **at, tconv3d_operation *operation, tconv3d_des
   if (!scan_type(at, &desc->dtype)) return false;
   desc->weight_dtype = desc->dtype;
   (void)scan_type(at, &desc->weight_dtype);
-  return true;
+  return !t3_scan_literal(at, " end") || (t3_scan_literal(at, " ") && t3_scan_triple(at, desc->padding_end));
 }
 
 tconv3d_status t3_layer_parse(const char **at, t3_layer *layer, tconv3d_operation *operation) {

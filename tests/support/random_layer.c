@@ -38,6 +38,7 @@ static void random_axis(struct rng *rng, tconv3d_desc *desc, int a) {
   desc->stride[a] = PICK(rng, 1, 1, 2, 2, 2, 3, 4, 5);
   desc->dilation[a] = PICK(rng, 1, 1, 1, 1, 2, 3, 4);
   desc->padding[a] = PICK(rng, 0, 0, 1, 1, 1, 2, 3, 4);
+  desc->padding_end[a] = PICK(rng, -1, -1, -1, -1, 0, 1, 2, 5);
   int64_t most = (desc->stride[a] > desc->dilation[a] ? desc->stride[a] : desc->dilation[a]) - 1;
   desc->output_padding[a] = PICK(rng, 0, 0, 1, 2, 3, 4);
   if (desc->output_padding[a] > most) desc->output_padding[a] = most;
