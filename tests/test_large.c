@@ -1,5 +1,6 @@
-/* Tensors past 2^31 elements and 2^32 bytes: a volume of one channel, doubled along every axis in float16. Skipped, saying so, where
- * the device or the machine has too little memory. */
+/* Tensors past 2^31 elements and 2^32 bytes: a volume of one channel, doubled along every axis in float16. Where the device
+ * allows no such buffer, one of just 2^31 elements. Skipped, saying so, where the device or the machine has too little memory.
+ */
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,7 +8,7 @@
 
 #include "support/rig.h"
 
-enum { DEPTH = 515, HEIGHT = 512, WIDTH = 1024, PATTERN = 64, SAMPLES = 4096 };
+enum { DEPTH = 515, LESS_DEPTH = 512, HEIGHT = 512, WIDTH = 1024, PATTERN = 64, SAMPLES = 4096 };
 
 /* Powers of two in float16: every product is exact, and all outputs around a position differ. */
 static uint16_t power(int exponent) {
@@ -26,10 +27,10 @@ static uint16_t y_at(uint64_t o) {
   return (uint16_t)(x_at(i) + (weight_exponents[d % 2 * 4 + h % 2 * 2 + w % 2] << 10));
 }
 
-static tconv3d_desc large_layer(void) {
+static tconv3d_desc large_layer(int64_t depth) {
   tconv3d_desc desc = TCONV3D_DESC_INIT;
   desc.in_channels = desc.out_channels = 1;
-  memcpy(desc.input_size, (int64_t[]){DEPTH, HEIGHT, WIDTH}, sizeof desc.input_size);
+  memcpy(desc.input_size, (int64_t[]){depth, HEIGHT, WIDTH}, sizeof desc.input_size);
   TCONV3D_ALL_AXES(desc.kernel_size, 2);
   TCONV3D_ALL_AXES(desc.stride, 2);
   desc.has_bias = 0;
@@ -66,7 +67,8 @@ static void fill_x(const struct rig *rig, cl_mem x, size_t bytes) {
 static void check_samples(const struct rig *rig, cl_mem y, uint64_t count) {
   const uint64_t starts[] = {0,
                              (UINT64_C(1) << 30) - SAMPLES / 2,
-                             (UINT64_C(1) << 31) - SAMPLES / 2,
+                             (UINT64_C(1) << 31) - SAMPLES, /* and on from there, where there is more */
+                             count > (UINT64_C(1) << 31) ? (UINT64_C(1) << 31) : 0,
                              count / 2,
                              count - 3 * 2 * WIDTH,
                              count - SAMPLES};
@@ -83,7 +85,7 @@ static void outputs_past_two_to_the_31_elements_are_right(void **state) {
   (void)state;
   struct rig rig;
   rig_open(&rig);
-  tconv3d_desc desc = large_layer();
+  tconv3d_desc desc = large_layer(DEPTH);
   tconv3d_plan *plan;
   tconv3d_plan_info info;
   tconv3d_weights *weights;
@@ -91,14 +93,19 @@ static void outputs_past_two_to_the_31_elements_are_right(void **state) {
   for (int k = 0; k < 8; ++k) w[k] = power(weight_exponents[k]);
   tconv3d_status status = tconv3d_plan_create(rig.context, &desc, NULL, &plan);
   if (status == TCONV3D_OUT_OF_DEVICE_MEMORY) {
+    print_message("# %s\n", tconv3d_message());
+    desc = large_layer(LESS_DEPTH);
+    status = tconv3d_plan_create(rig.context, &desc, NULL, &plan);
+  }
+  if (status == TCONV3D_OUT_OF_DEVICE_MEMORY) {
     print_message("# skipped: %s\n", tconv3d_message());
     rig_close(&rig);
     skip();
   }
   assert_int_equal(status, TCONV3D_OK);
   assert_ok(tconv3d_plan_query(plan, &info));
-  assert_true(info.y_bytes / 2 > (UINT64_C(1) << 31));
-  assert_true(strcmp(info.algorithm, "direct") != 0); /* the wide volume keeps a fast algorithm */
+  assert_true(info.y_bytes / 2 >= (UINT64_C(1) << 31));
+  if (!strcmp(info.algorithm, "direct")) fail_msg("no fast algorithm:\n%s", tconv3d_plan_explain(plan));
   need_memory(&rig, &info);
   assert_ok(tconv3d_weights_create_host(plan, w, NULL, &weights));
   tconv3d_buffer x = {make_buffer(&rig, info.x_bytes, CL_MEM_READ_WRITE), 0};

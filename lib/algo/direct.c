@@ -20,7 +20,10 @@ static double cost(const t3_problem *problem, const t3_variant *variant) {
    * where the weights outgrow the second cache. A GPU hides more. */
   const t3_layer *layer = &problem->layer;
   double efficiency = problem->device.type & CL_DEVICE_TYPE_GPU ? 0.1 : layer->w_count < 1 << 18 ? 0.02 : 0.002;
-  return t3_layer_flops(layer) / 2 / (t3_device_rate(&problem->device) * efficiency) + 20e-6;
+  double seconds = t3_layer_flops(layer) / 2 / (t3_device_rate(&problem->device) * efficiency) + 20e-6;
+  /* An output's place is found by divisions, however few its taps. */
+  bool gpu = problem->device.type & CL_DEVICE_TYPE_GPU;
+  return gpu ? seconds : seconds + t3_cycles_to_seconds(&problem->device, 40 * (double)layer->y_count);
 }
 
 /* Work-items a group: a GPU wants whole wavefronts, a CPU only wants few groups. */

@@ -20,8 +20,9 @@ static struct form form_of(const tconv3d_desc *desc, tconv3d_operation operation
                       .large_channels = convolves ? desc->in_channels : desc->out_channels};
   for (int a = 0; a < 3; ++a) {
     int64_t reach = desc->dilation[a] * (desc->kernel_size[a] - 1) + 1, in = desc->input_size[a];
-    form.large[a] = convolves ? in : (in - 1) * desc->stride[a] - 2 * desc->padding[a] + reach + desc->output_padding[a];
-    form.small[a] = convolves ? (in + 2 * desc->padding[a] - reach) / desc->stride[a] + 1 : in;
+    const int64_t both = desc->padding[a] + (desc->padding_end[a] < 0 ? desc->padding[a] : desc->padding_end[a]);
+    form.large[a] = convolves ? in : (in - 1) * desc->stride[a] - both + reach + desc->output_padding[a];
+    form.small[a] = convolves ? (in + both - reach) / desc->stride[a] + 1 : in;
   }
   return form;
 }
