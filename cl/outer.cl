@@ -51,6 +51,7 @@ typedef struct {
 typedef struct {
   int d, h, w;
   ulong channel; /* elements */
+  long next;     /* how much further the next lines' x meets gy */
 } extent_t;
 
 /* What a block of a group is: its first channels and how many of them there are. */
@@ -75,36 +76,39 @@ static inline void put(VEC a[VECTOR], __global Y_STORED *gw, block_t b, uint c, 
   const uint rows = min((uint)VECTOR, b.channels_m * TAPS - row), channels = min((uint)VECTOR, b.channels_c - c);
   gw += ((b.group * GROUP_IN + b.first_c + c) * GROUP_OUT + b.first_m) * TAPS + row;
   transpose(a);
+  union {
+    VEC vector[VECTOR];
+    REAL lane[VECTOR][VECTOR];
+  } columns;
 #pragma unroll
-  for (uint l = 0; l < VECTOR; ++l, gw += (ulong)GROUP_OUT * TAPS) {
-    if (l >= channels) continue;
-    if (rows == VECTOR) {
-      VWRITE_Y(VMERGE(a[l], gw), gw);
-      continue;
-    }
-    REAL lane[VECTOR];
-    *(VEC *)lane = a[l];
-    for (uint r = 0; r < rows; ++r) WRITE_Y(MERGE(lane[r], gw + r), gw + r);
+  for (uint l = 0; l < VECTOR; ++l) columns.vector[l] = a[l];
+  NO_UNROLL for (uint l = 0; l < channels; ++l, gw += (ulong)GROUP_OUT * TAPS) {
+    if (rows == VECTOR) VWRITE_Y(VMERGE(columns.vector[l], gw), gw);
+    NO_UNROLL for (uint r = 0; r < rows && rows < VECTOR; ++r) WRITE_Y(MERGE(columns.lane[l][r], gw + r), gw + r);
   }
 }
 
-/* Turns count positions of a tile's channels into vectors of channels. */
+/* Turns count positions of a tile's channels into vectors of channels; those past the last repeat it and are never stored. */
 static inline void turn(__global const REAL *x, ulong channel, uint channels, uint count, VEC *to) {
   for (uint v = 0; v < VECTORS; ++v) {
-    const uint real = channels > v * VECTOR ? min((uint)VECTOR, channels - v * VECTOR) : 0;
-    __global const REAL *from = x + v * VECTOR * channel;
+    ulong from[VECTOR];
+#pragma unroll
+    for (uint l = 0; l < VECTOR; ++l) from[l] = min(v * VECTOR + l, channels - 1) * channel;
     for (uint p = 0; p < count && count >= VECTOR; p += VECTOR) {
       const uint at = min(p, count - VECTOR);
       VEC a[VECTOR];
 #pragma unroll
-      for (uint l = 0; l < VECTOR; ++l) a[l] = l < real ? VLOAD(from + l * channel + at) : (VEC)0;
+      for (uint l = 0; l < VECTOR; ++l) {
+        a[l] = VLOAD(x + from[l] + at);
+        PREFETCH(x + from[l] + at + count);
+      }
       transpose(a);
 #pragma unroll
       for (uint l = 0; l < VECTOR; ++l) to[(at + l) * VECTORS + v] = a[l];
     }
-    for (uint p = 0; p < count && count < VECTOR; ++p) {
+    NO_UNROLL for (uint p = 0; p < count && count < VECTOR; ++p) {
       REAL lane[VECTOR];
-      for (uint l = 0; l < VECTOR; ++l) lane[l] = l < real ? from[l * channel + p] : 0;
+      NO_UNROLL for (uint l = 0; l < VECTOR; ++l) lane[l] = x[from[l] + p];
       to[p * VECTORS + v] = *(VEC *)lane;
     }
   }
@@ -125,7 +129,7 @@ static inline void turn(__global const REAL *x, ulong channel, uint channels, ui
 
 /* Adds to a tile's kept sums, or sets them if first, what tap (kd, kh) and TAPS_W taps from kw on give over the lines. */
 static inline void add_tile(const VEC *x, const line_t *lines, uint num_lines, __global const REAL *gy, const long *m_at,
-                            extent_t out, int kd, int kh, int kw, bool first, VEC *kept) {
+                            extent_t out, int kd, int kh, int kw, bool first, bool ahead, VEC *kept) {
   VEC sums[BLOCK_M][TAPS_W][VECTORS];
 #pragma unroll
   for (int m = 0; m < BLOCK_M; ++m)
@@ -139,6 +143,9 @@ static inline void add_tile(const VEC *x, const line_t *lines, uint num_lines, _
     if ((uint)od >= (uint)out.d || (uint)oh >= (uint)out.h) continue;
     __global const REAL *row = gy + ((long)od * out.h + oh) * out.w + ow;
     const VEC *xs = x + lines[l].from * VECTORS;
+    if (ahead)
+      for (int m = 0; m < BLOCK_M; ++m)
+        for (int i = 0; i < lines[l].count * STRIDE_W; i += CACHE_LINE) PREFETCH(row + m_at[m] + out.next + i);
     /* From begin to end all taps of the tile are inside gy's row. */
     const int count = lines[l].count, room = out.w - 1 - (TAPS_W - 1) * DILATION_W - ow;
     const int begin = ow < 0 ? min((STRIDE_W - 1 - ow) / STRIDE_W, count) : 0;
@@ -178,7 +185,8 @@ T3_SINGLE void outer(ulong items, __global const REAL *restrict x, ulong x_start
   const block_t b = block_of(item % blocks);
   const long first_line = (long)(item / blocks) * run, end_line = min(first_line + run, lines);
   const long image_lines = in_d * in_h * pieces;
-  const extent_t out = {(int)out_d, (int)out_h, (int)out_w, (ulong)out_d * out_h * out_w};
+  const extent_t out = {(int)out_d, (int)out_h, (int)out_w, (ulong)out_d * out_h * out_w,
+                        (step / pieces / in_h * STRIDE_D * out_h + step / pieces % in_h * STRIDE_H) * out_w};
   const ulong channel = (ulong)in_d * in_h * in_w;
   x += x_start + (b.group * GROUP_IN + b.first_c) * channel;
   gy += gy_start + (b.group * GROUP_OUT + b.first_m) * out.channel;
@@ -221,7 +229,7 @@ T3_SINGLE void outer(ulong items, __global const REAL *restrict x, ulong x_start
         for (int kd = 0; kd < KERNEL_D; ++kd)
           for (int kh = 0; kh < KERNEL_H; ++kh)
             for (int kw = 0; kw < KERNEL_W; kw += TAPS_W)
-              add_tile(&turned[ct][0][0], at, num_lines, from, m_at, out, kd, kh, kw, line == first_line,
+              add_tile(&turned[ct][0][0], at, num_lines, from, m_at, out, kd, kh, kw, line == first_line, ct + kw == 0,
                        &kept[ct][mt * BLOCK_M * TAPS][0]);
     }
   }

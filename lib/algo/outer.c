@@ -22,7 +22,7 @@ struct cut {
 };
 
 enum {
-  POSITIONS = 128,      /* at a time: their x and gy stay in the first caches while the sums of a tap come and go */
+  POSITIONS = 256,      /* at a time: their x and gy stay in the first caches while the sums of a tap come and go */
   MAX_TAPS = 4096,      /* so that the least block is within KEPT */
   KEPT = 1 << 14,       /* floats, sums of a work-item on its stack; 64 KiB */
   TURNED_CHANNELS = 64, /* floats of a position on the stack, 64 KiB for all */
