@@ -82,6 +82,57 @@ static void json_has_the_fields_in_their_order_and_one_line_a_layer(void **state
   process_free(&result);
 }
 
+/* The number of a field of a line of JSON. */
+static double number_of(const char *line, const char *name) {
+  char field[32];
+  snprintf(field, sizeof field, "\"%s\":", name);
+  const char *at = strstr(line, field);
+  if (!at) fail_msg("no %s in: %s", field, line);
+  return strtod(at + strlen(field), NULL);
+}
+
+/* A call computes at most what the roofline's multiply-adds do, timed apart from it; twice that is impossible. */
+static void assert_plausible(const char *line, const char *operation) {
+  char field[64];
+  snprintf(field, sizeof field, "\"op\":\"%s\",", operation);
+  if (!strstr(line, field)) fail_msg("no %s in: %s", field, line);
+  double median = number_of(line, "median_s"), gflops = number_of(line, "gflops");
+  assert_true(number_of(line, "runs") >= 3);
+  assert_true(number_of(line, "min_s") > 0 && number_of(line, "min_s") <= median && median < 60);
+  assert_true(gflops > 0 && gflops < 2 * number_of(line, "peak_gflops"));
+  assert_true(number_of(line, "cold_s") > 0 && number_of(line, "warm_plan_s") > 0 && number_of(line, "copy_gbs") > 0);
+  assert_true(number_of(line, "workspace") >= 0 && number_of(line, "roof_gflops") > 0);
+}
+
+static void json_names_the_operation_and_its_numbers_are_plausible(void **state) {
+  static const char *const operations[] = {"forward", "grad-input", "grad-weight"};
+  /* 2 N Cin Cout/groups D H W kD kH kW of the two layers, whichever operation it is. */
+  static const double flops[] = {2. * 3 * 2 * 24 * 27, 2. * 4 * 2 * 8 * 4};
+  const struct launch *l = *state;
+  if (!l->has_device) skip();
+  for (size_t i = 0; i < sizeof operations / sizeof *operations; ++i) {
+    char option[64];
+    struct process_result result;
+    snprintf(option, sizeof option, "--json --op %s", operations[i]);
+    measure(l, option, &result);
+    const char *line = result.out;
+    for (int layer = 0; layer < 2; ++layer, line = strchr(line, '\n') + 1) {
+      assert_plausible(line, operations[i]);
+      double said = number_of(line, "gflops") * number_of(line, "median_s") * 1e9;
+      assert_true(said > 0.999 * flops[layer] && said < 1.001 * flops[layer]);
+    }
+    process_free(&result);
+  }
+}
+
+static void an_operation_that_cannot_be_measured_is_refused(void **state) {
+  const struct launch *l = *state;
+  scratch_write(&l->scratch, "two.txt", two_layers, strlen(two_layers));
+  launch_refused(l, NO_PLATFORM, "bench --shapes two.txt --op grad-bias --json", 2, "--op|'grad-bias'|grad-weight");
+  if (l->has_device)
+    launch_refused(l, AS_THEY_ARE, "bench --shapes two.txt --op grad-weight --algo sums --json", 2, "first|'sums'|it computes");
+}
+
 static void the_table_ends_with_the_mean_and_has_no_colour_in_a_file(void **state) {
   static const char last[] = "geometric mean of % roof over 2 layers: ";
   const struct launch *l = *state;
@@ -110,6 +161,8 @@ int main(int argc, char **argv) {
       cmocka_unit_test(every_layer_that_comes_with_the_command_is_possible),
       cmocka_unit_test(a_wrong_layer_is_refused_with_its_line),
       cmocka_unit_test(json_has_the_fields_in_their_order_and_one_line_a_layer),
+      cmocka_unit_test(json_names_the_operation_and_its_numbers_are_plausible),
+      cmocka_unit_test(an_operation_that_cannot_be_measured_is_refused),
       cmocka_unit_test(the_table_ends_with_the_mean_and_has_no_colour_in_a_file),
   };
   if (!launch_open(&the_launch, argc, argv)) return 1;

@@ -14,46 +14,7 @@
 
 #include <cmocka.h>
 
-#include "support/launch.h"
-
-#include <tconv3d/tconv3d.h>
-
-/* ---- one layer, as files and as the command's options ---- */
-
-struct layer {
-  int64_t batch, in, out, groups, input[3], kernel[3], stride[3], padding[3], output_padding[3], dilation[3];
-  int bias;
-};
-
-static tconv3d_desc desc_of(const struct layer *layer) {
-  tconv3d_desc desc = TCONV3D_DESC_INIT;
-  desc.batch = layer->batch;
-  desc.in_channels = layer->in;
-  desc.out_channels = layer->out;
-  desc.groups = layer->groups;
-  desc.has_bias = layer->bias;
-  memcpy(desc.input_size, layer->input, sizeof desc.input_size);
-  memcpy(desc.kernel_size, layer->kernel, sizeof desc.kernel_size);
-  memcpy(desc.stride, layer->stride, sizeof desc.stride);
-  memcpy(desc.padding, layer->padding, sizeof desc.padding);
-  memcpy(desc.output_padding, layer->output_padding, sizeof desc.output_padding);
-  memcpy(desc.dilation, layer->dilation, sizeof desc.dilation);
-  return desc;
-}
-
-static void triple_option(char *text, size_t capacity, const char *name, const int64_t v[3]) {
-  size_t used = strlen(text);
-  snprintf(text + used, capacity - used, " --%s %" PRId64 ",%" PRId64 ",%" PRId64, name, v[0], v[1], v[2]);
-}
-
-enum { OPTIONS_SIZE = 400 };
-static void options_of(const struct layer *layer, char text[OPTIONS_SIZE]) {
-  snprintf(text, OPTIONS_SIZE, "--groups %" PRId64 "%s", layer->groups, layer->bias ? " --bias b.npy" : "");
-  triple_option(text, OPTIONS_SIZE, "stride", layer->stride);
-  triple_option(text, OPTIONS_SIZE, "padding", layer->padding);
-  triple_option(text, OPTIONS_SIZE, "output-padding", layer->output_padding);
-  triple_option(text, OPTIONS_SIZE, "dilation", layer->dilation);
-}
+#include "support/command_layer.h"
 
 /* The types of the three files, the bound of their values, and x's rank: 4 leaves the batch axis out. */
 struct files {
@@ -61,7 +22,7 @@ struct files {
   int span, rank;
 };
 
-static void write_files(const struct launch *l, const struct layer *layer, const struct files *files) {
+static void write_files(const struct launch *l, const struct command_layer *layer, const struct files *files) {
   int64_t x[5] = {layer->batch, layer->in, layer->input[0], layer->input[1], layer->input[2]};
   int64_t w[5] = {layer->in, layer->out / layer->groups, layer->kernel[0], layer->kernel[1], layer->kernel[2]};
   launch_numbers(l, "x.npy", files->x, files->rank, x + 5 - files->rank, files->span);
@@ -69,18 +30,12 @@ static void write_files(const struct launch *l, const struct layer *layer, const
   launch_numbers(l, "b.npy", files->b, 1, &layer->out, 2);
 }
 
-static void read_float(const struct launch *l, const char *name, struct npy *array) {
-  struct fault fault = {0};
-  launch_array(l, name, array);
-  assert_true(npy_convert(array, NPY_F32, &fault));
-}
-
 /* What y.npy must hold: the reference's result in x's shape and type. */
-static void make_expected(const struct launch *l, const struct layer *layer, const struct files *files, struct npy *y) {
+static void make_expected(const struct launch *l, const struct command_layer *layer, const struct files *files, struct npy *y) {
   struct npy x, w, b;
   struct fault fault = {0};
   int64_t shape[5];
-  tconv3d_desc desc = desc_of(layer);
+  tconv3d_desc desc = command_layer_desc(layer);
   read_float(l, "x.npy", &x);
   read_float(l, "w.npy", &w);
   read_float(l, "b.npy", &b);
@@ -93,23 +48,14 @@ static void make_expected(const struct launch *l, const struct layer *layer, con
   npy_free(&b);
 }
 
-static void assert_same_array(const char *what, const struct npy *got, const struct npy *expected) {
-  if (got->type != expected->type || got->rank != expected->rank || memcmp(got->shape, expected->shape, sizeof got->shape) != 0)
-    fail_msg("%s: y is %s of %d axes, expected %s of %d, or another shape", what, npy_type_name(got->type), got->rank,
-             npy_type_name(expected->type), expected->rank);
-  size_t size = npy_type_size(got->type);
-  for (size_t i = 0; i < got->count; i++)
-    if (memcmp((char *)got->data + i * size, (char *)expected->data + i * size, size) != 0)
-      fail_msg("%s: element %zu of %zu differs", what, i, got->count);
-}
-
-static void check_layer(const struct launch *l, const struct layer *layer, const struct files *files, const char *more) {
-  char options[OPTIONS_SIZE], arguments[OPTIONS_SIZE + 100];
+static void check_layer(const struct launch *l, const struct command_layer *layer, const struct files *files,
+                        const char *more) {
+  char options[COMMAND_OPTIONS], arguments[COMMAND_OPTIONS + 100];
   struct npy expected, got;
   struct process_result result;
   write_files(l, layer, files);
-  options_of(layer, options);
-  snprintf(arguments, sizeof arguments, "run x.npy w.npy y.npy %s%s", options, more);
+  command_layer_options(layer, options);
+  snprintf(arguments, sizeof arguments, "run x.npy w.npy y.npy %s%s%s", options, layer->bias ? " --bias b.npy" : "", more);
   char path[SCRATCH_PATH];
   unlink(scratch_path(&l->scratch, "y.npy", path));
   int names = scratch_count(&l->scratch) + 1; /* y.npy is all that may be new */
@@ -125,7 +71,7 @@ static void check_layer(const struct launch *l, const struct layer *layer, const
 }
 
 /* clang-format off */
-static const struct layer layers[] = {
+static const struct command_layer layers[] = {
     /* N in out groups  input      kernel     stride     padding    out. padding dilation  bias */
     {1,  1, 1,  1,     {1, 1, 1}, {1, 1, 1}, {1, 1, 1}, {0, 0, 0}, {0, 0, 0},   {1, 1, 1}, 0},
     {2,  3, 5,  1,     {3, 4, 6}, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {0, 0, 0},   {1, 1, 1}, 1},
@@ -140,12 +86,13 @@ static const struct files plain = {NPY_F32, NPY_F32, NPY_F32, 4, 5};
 #define NEEDS_DEVICE(launch) \
   if (!(launch)->has_device) skip()
 
-static void results_are_exact_with_every_algorithm(void **state) {
+static void results_are_exact_with_every_algorithm_for_layers(void **state) {
   NEEDS_DEVICE((struct launch *)*state);
   for (int i = 0; i < NUM_LAYERS; i++) check_layer(*state, &layers[i], &plain, "");
   const char *name;
   for (size_t i = 0; (name = tconv3d_algorithm_name(i)) != NULL; i++) {
     char more[64];
+    if (!command_serves(*state, "forward", name)) continue;
     snprintf(more, sizeof more, " --algo %s", name);
     check_layer(*state, &layers[2], &plain, more);
   }
@@ -158,7 +105,7 @@ static void an_input_without_a_batch_axis_gives_such_a_result(void **state) {
 }
 
 static void an_empty_batch_gives_an_empty_file(void **state) {
-  struct layer layer = layers[1];
+  struct command_layer layer = layers[1];
   NEEDS_DEVICE((struct launch *)*state);
   layer.batch = 0;
   check_layer(*state, &layer, &plain, "");
@@ -203,7 +150,7 @@ static void an_output_size_chooses_the_output_padding(void **state) {
   struct process_result result;
   static const int64_t sizes[2][3] = {{5, 7, 9}, {6, 8, 10}};
   NEEDS_DEVICE(l);
-  static const struct layer layer = {1, 2, 3, 1, {3, 4, 5}, {3, 3, 3}, {2, 2, 2}, {1, 1, 1}, {0, 0, 0}, {1, 1, 1}, 0};
+  static const struct command_layer layer = {1, 2, 3, 1, {3, 4, 5}, {3, 3, 3}, {2, 2, 2}, {1, 1, 1}, {0, 0, 0}, {1, 1, 1}, 0};
   write_files(l, &layer, &plain);
   for (int i = 0; i < 2; i++) {
     char arguments[128];
@@ -223,7 +170,7 @@ static void the_result_may_replace_an_input(void **state) {
   struct npy expected, got;
   struct process_result result;
   NEEDS_DEVICE(l);
-  static const struct layer layer = {1, 2, 3, 1, {2, 2, 3}, {2, 2, 2}, {1, 1, 1}, {0, 0, 0}, {0, 0, 0}, {1, 1, 1}, 0};
+  static const struct command_layer layer = {1, 2, 3, 1, {2, 2, 3}, {2, 2, 2}, {1, 1, 1}, {0, 0, 0}, {0, 0, 0}, {1, 1, 1}, 0};
   write_files(l, &layer, &plain);
   make_expected(l, &layer, &plain, &expected);
   launch_done(l, AS_THEY_ARE, "run x.npy w.npy x.npy", &result);
@@ -238,7 +185,7 @@ static void the_result_can_go_to_stdout(void **state) {
   const struct launch *l = *state;
   struct process_result result;
   NEEDS_DEVICE(l);
-  static const struct layer layer = {1, 1, 1, 1, {2, 2, 2}, {1, 1, 1}, {1, 1, 1}, {0, 0, 0}, {0, 0, 0}, {1, 1, 1}, 0};
+  static const struct command_layer layer = {1, 1, 1, 1, {2, 2, 2}, {1, 1, 1}, {1, 1, 1}, {0, 0, 0}, {0, 0, 0}, {1, 1, 1}, 0};
   write_files(l, &layer, &plain);
   launch_done(l, AS_THEY_ARE, "run x.npy w.npy /dev/stdout", &result);
   assert_int_equal(result.out_bytes, 128 + 8 * sizeof(float));
@@ -337,16 +284,6 @@ static void the_doctor_finds_a_healthy_machine_healthy(void **state) {
   process_free(&result);
 }
 
-static void expect_words(const struct launch *l, enum launch_platforms platforms, const char *arguments, const char *words) {
-  struct process_result result;
-  char list[256];
-  launch_done(l, platforms, arguments, &result);
-  snprintf(list, sizeof list, "%s", words);
-  for (char *rest = list, *word; (word = strsep(&rest, "|")) != NULL;)
-    if (!strstr(result.out, word)) fail_msg("tconv3d %s: no '%s' in: %s", arguments, word, result.out);
-  process_free(&result);
-}
-
 static void tunings_are_found_shown_and_carried_to_another_cache(void **state) {
   static const char shapes[] = "tiny 1 2 3 3,4,5 3 2 1 1 1 1\n";
   static const char explain[] = "explain --input 2,3,4,5 --channels 3 --kernel 3 --stride 2 --padding 1 --output-padding 1";
@@ -360,17 +297,17 @@ static void tunings_are_found_shown_and_carried_to_another_cache(void **state) {
   launch_done(l, AS_THEY_ARE, "cache", &result);
   const bool cached = !strstr(result.out, "no cache");
   process_free(&result);
-  expect_words(l, AS_THEY_ARE, "tune --shapes shapes.txt --seconds 0.001 --candidates 2",
-               cached ? "layer|ratio|winner|tiny|prediction / tuned|geometric mean" : "tiny|not stored");
+  launch_says(l, AS_THEY_ARE, "tune --shapes shapes.txt --seconds 0.001 --candidates 2",
+              cached ? "layer|ratio|winner|tiny|prediction / tuned|geometric mean" : "tiny|not stored");
   if (cached) {
-    expect_words(l, AS_THEY_ARE, explain, "chosen as tuned (measured ");
-    expect_words(l, NO_PLATFORM, "tune --export tunings.txt", "1 tuning exported to tunings.txt");
-    expect_words(l, NO_PLATFORM, "cache", "of them 1 tunings");
-    expect_words(l, NO_PLATFORM, "cache clear", "");
-    expect_words(l, AS_THEY_ARE, explain, "chosen as the least predicted time");
-    expect_words(l, NO_PLATFORM, "tune --import tunings.txt", "1 tuning imported from tunings.txt");
-    expect_words(l, AS_THEY_ARE, explain, "chosen as tuned (measured ");
-    expect_words(l, NO_PLATFORM, "tune --export /dev/stdout", "tconv3d tunings 1|layer 1 2 3 3,4,5 3,3,3 2,2,2 1,1,1 1,1,1");
+    launch_says(l, AS_THEY_ARE, explain, "chosen as tuned (measured ");
+    launch_says(l, NO_PLATFORM, "tune --export tunings.txt", "1 tuning exported to tunings.txt");
+    launch_says(l, NO_PLATFORM, "cache", "of them 1 tunings");
+    launch_says(l, NO_PLATFORM, "cache clear", "");
+    launch_says(l, AS_THEY_ARE, explain, "chosen as the least predicted time");
+    launch_says(l, NO_PLATFORM, "tune --import tunings.txt", "1 tuning imported from tunings.txt");
+    launch_says(l, AS_THEY_ARE, explain, "chosen as tuned (measured ");
+    launch_says(l, NO_PLATFORM, "tune --export /dev/stdout", "tconv3d tunings 1|layer 1 2 3 3,4,5 3,3,3 2,2,2 1,1,1 1,1,1");
   }
   setenv("TCONV3D_CACHE_DIR", before, 1);
   free(before);
@@ -385,7 +322,7 @@ static int give_launch(void **state) {
 
 int main(int argc, char **argv) {
   static const struct CMUnitTest tests[] = {
-      cmocka_unit_test(results_are_exact_with_every_algorithm),
+      cmocka_unit_test(results_are_exact_with_every_algorithm_for_layers),
       cmocka_unit_test(an_input_without_a_batch_axis_gives_such_a_result),
       cmocka_unit_test(an_empty_batch_gives_an_empty_file),
       cmocka_unit_test(float16_results_are_rounded_once_and_types_may_be_mixed),

@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include <tconv3d/tconv3d.h>
+#include "algo/algo.h"
 
 static int calls, failing_call; /* counted from 1; 0: none fails */
 static const char *failed_name;
@@ -117,7 +117,7 @@ WRAP_COUNT(clReleaseKernel, cl_kernel, -1)
 WRAP_COUNT(clReleaseEvent, cl_event, -1)
 
 enum { IN = 2 * 3 * 4 * 5, WEIGHTS = 2 * 3 * 27, OUT = 3 * 5 * 7 * 9 };
-static _Alignas(128) float x[IN + 1], w[WEIGHTS], b[3], y[OUT + 1], expected[OUT];
+static _Alignas(128) float x[IN + 1], w[WEIGHTS], b[3], gy[OUT + 1], y[OUT + 1], expected[OUT];
 
 static tconv3d_desc make_layer(void) {
   tconv3d_desc desc = TCONV3D_DESC_INIT;
@@ -126,43 +126,67 @@ static tconv3d_desc make_layer(void) {
   return desc;
 }
 
-/* From nothing to a result; the arrays start at element first (0: aligned, so that the device works in them). */
-static tconv3d_status whole_run(cl_device_id device, const char *algorithm, size_t first) {
+static tconv3d_status run_layer(const tconv3d_plan *plan, size_t first) {
+  tconv3d_weights *weights = NULL;
+  tconv3d_status status = tconv3d_weights_create_host(plan, w, b, &weights);
+  if (status == TCONV3D_OK) status = tconv3d_run(plan, weights, x + first, y + first);
+  tconv3d_weights_destroy(weights);
+  return status;
+}
+
+/* From nothing to a result in y, a gradient's too; the arrays start at element first (0: aligned, so that the device works in
+ * them). */
+static tconv3d_status whole_run(cl_device_id device, const char *algorithm, tconv3d_operation operation, size_t first) {
   tconv3d_desc desc = make_layer();
   tconv3d_context *context = NULL;
   tconv3d_plan *plan = NULL;
-  tconv3d_weights *weights = NULL;
   tconv3d_plan_options options = TCONV3D_PLAN_OPTIONS_INIT;
   options.algorithm = algorithm;
+  options.operation = operation;
   tconv3d_status status = tconv3d_context_create(&device, 1, &context);
   if (status == TCONV3D_OK) status = tconv3d_plan_create(context, &desc, &options, &plan);
-  if (status == TCONV3D_OK) status = tconv3d_weights_create_host(plan, w, b, &weights);
-  if (status == TCONV3D_OK) status = tconv3d_run(plan, weights, x + first, y + first);
-  tconv3d_weights_destroy(weights);
+  if (status == TCONV3D_OK && operation == TCONV3D_FORWARD)
+    status = run_layer(plan, first);
+  else if (status == TCONV3D_OK)
+    status = tconv3d_run_gradient(plan, x + first, gy + first, y + first);
   tconv3d_plan_destroy(plan);
   tconv3d_context_destroy(context);
   return status;
 }
 
-static void fill(size_t first) {
+/* The bytes of what the operation writes. */
+static size_t fill(tconv3d_operation operation, size_t first) {
   tconv3d_desc desc = make_layer();
   for (int i = 0; i < IN; ++i) x[(size_t)i + first] = (float)(i % 11) - 5;
   for (int i = 0; i < WEIGHTS; ++i) w[i] = (float)(i % 7) - 3;
   for (int i = 0; i < 3; ++i) b[i] = (float)i;
+  for (int i = 0; i < OUT; ++i) gy[(size_t)i + first] = (float)(i % 5) - 2;
+  if (operation == TCONV3D_GRAD_WEIGHT) {
+    assert_int_equal(tconv3d_reference_grad_weight(&desc, x + first, gy + first, expected), TCONV3D_OK);
+    return sizeof w;
+  }
+  if (operation == TCONV3D_GRAD_BIAS) {
+    assert_int_equal(tconv3d_reference_grad_bias(&desc, gy + first, expected), TCONV3D_OK);
+    return sizeof b;
+  }
   assert_int_equal(tconv3d_reference_forward(&desc, x + first, w, b, expected), TCONV3D_OK);
+  return sizeof expected;
 }
 
 /* Fails call after call until a run needs none of them any more. */
-static void fail_each_call(cl_device_id device, const char *algorithm, size_t first) {
-  fill(first);
+static void fail_each_call(cl_device_id device, const t3_algorithm *algorithm, size_t first) {
+  static const tconv3d_operation operations[] = {
+      [T3_LAYER] = TCONV3D_FORWARD, [T3_WEIGHT_GRADIENT] = TCONV3D_GRAD_WEIGHT, [T3_BIAS_GRADIENT] = TCONV3D_GRAD_BIAS};
+  const tconv3d_operation operation = operations[algorithm->serves];
+  const size_t bytes = fill(operation, first);
   for (int n = 1;; ++n) {
     calls = 0, failing_call = n, failed_name = NULL;
     memset(y, 0xff, sizeof y);
-    tconv3d_status status = whole_run(device, algorithm, first);
+    tconv3d_status status = whole_run(device, algorithm->name, operation, first);
     failing_call = 0;
     if (alive) fail_msg("after call %d, %s, failed, %d references are left", n, failed_name ? failed_name : "none", alive);
     if (status == TCONV3D_OK)
-      assert_memory_equal(y + first, expected, sizeof expected);
+      assert_memory_equal(y + first, expected, bytes);
     else if (!failed_name || !strstr(tconv3d_message(), failed_name) || !strstr(tconv3d_message(), "CL_OUT_OF_RESOURCES"))
       fail_msg("call %d, %s, failed and the message was: %s", n, failed_name ? failed_name : "none", tconv3d_message());
     if (status == TCONV3D_OK && !failed_name) break;
@@ -179,12 +203,12 @@ static int open_device(void **state) {
 
 static void every_failed_call_is_named_and_leaves_nothing_behind(void **state) {
   const tconv3d_device_info *device = *state;
-  for (size_t i = 0; tconv3d_algorithm_name(i); ++i) fail_each_call(device->device, tconv3d_algorithm_name(i), 0);
+  for (size_t i = 0; t3_algorithm_at(i); ++i) fail_each_call(device->device, t3_algorithm_at(i), 0);
 }
 
 static void so_is_every_failed_call_where_arrays_are_copied(void **state) {
   const tconv3d_device_info *device = *state;
-  for (size_t i = 0; tconv3d_algorithm_name(i); ++i) fail_each_call(device->device, tconv3d_algorithm_name(i), 1);
+  for (size_t i = 0; t3_algorithm_at(i); ++i) fail_each_call(device->device, t3_algorithm_at(i), 1);
 }
 
 static void a_plan_outlives_each_failure_of_its_calls(void **state) {
@@ -193,7 +217,7 @@ static void a_plan_outlives_each_failure_of_its_calls(void **state) {
   tconv3d_context *context;
   tconv3d_plan *plan;
   tconv3d_weights *weights;
-  fill(0);
+  fill(TCONV3D_FORWARD, 0);
   assert_int_equal(tconv3d_context_create(&device->device, 1, &context), TCONV3D_OK);
   assert_int_equal(tconv3d_plan_create(context, &desc, NULL, &plan), TCONV3D_OK);
   assert_int_equal(tconv3d_weights_create_host(plan, w, b, &weights), TCONV3D_OK);

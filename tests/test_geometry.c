@@ -1,10 +1,10 @@
 /* The phases of an axis against the definition of the layer, one tap and one output at a time. */
 #include <setjmp.h>
-#include <string.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <cmocka.h>
 

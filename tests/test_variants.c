@@ -1,6 +1,7 @@
 /* Every variant that an algorithm lists is right, not only the one that the prediction picks on this machine: all of them on
  * one layer of odd sizes, and some of them, picked at random, on layers where blocks, rows and planes end in the midst of
  * vectors. */
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -8,6 +9,7 @@
 #include "device/context.h"
 #include "plan/choose.h"
 #include "plan/plan.h"
+#include "support/operands.h"
 #include "support/trial.h"
 
 static const uint64_t default_seed = 20240609;
@@ -24,14 +26,18 @@ static int tear_down(void **state) {
   return 0;
 }
 
-typedef void check(const struct rig *rig, const tconv3d_desc *desc, const t3_candidate *candidate, uint64_t seed);
+typedef void check(const struct rig *rig, tconv3d_operation operation, const tconv3d_desc *desc, const t3_candidate *candidate,
+                   uint64_t seed);
 
-static void check_result(const struct rig *rig, const tconv3d_desc *desc, const t3_candidate *candidate, uint64_t seed) {
+static void check_result(const struct rig *rig, tconv3d_operation operation, const tconv3d_desc *desc,
+                         const t3_candidate *candidate, uint64_t seed) {
+  (void)operation; /* forward */
   static const enum values kinds[] = {VALUES_INTEGER, VALUES_UNIFORM};
   for (size_t i = 0; i < 2; ++i) {
     tconv3d_plan *plan;
     const t3_slot *slot = t3_context_slot(rig->context, NULL);
-    if (t3_plan_make(rig->context, slot, &(t3_request){.desc = desc}, NULL, candidate, &plan) != TCONV3D_OK) fail_msg("%s", tconv3d_message());
+    if (t3_plan_make(rig->context, slot, &(t3_request){.desc = desc}, NULL, candidate, &plan) != TCONV3D_OK)
+      fail_msg("%s", tconv3d_message());
     struct trial trial;
     trial_of_plan(&trial, rig, plan, desc, seed, kinds[i]);
     trial_run(&trial);
@@ -40,10 +46,44 @@ static void check_result(const struct rig *rig, const tconv3d_desc *desc, const 
   }
 }
 
-/* Runs on an x that fills whole pages of memory, between pages that nobody may touch. */
-static void check_reads(const struct rig *rig, const tconv3d_desc *desc, const t3_candidate *candidate, uint64_t seed) {
+/* Of any operation, with integers: the last bit must be right. */
+static void check_operation(const struct rig *rig, tconv3d_operation operation, const tconv3d_desc *desc,
+                            const t3_candidate *candidate, uint64_t seed) {
+  struct rng rng = {seed};
+  struct operands host;
+  tconv3d_weights *weights = NULL;
   tconv3d_plan *plan;
-  assert_ok(t3_plan_make(rig->context, t3_context_slot(rig->context, NULL), &(t3_request){.desc = desc}, NULL, candidate, &plan));
+  const size_t count = target_count(desc, operation);
+  float *expected = malloc((count + 1) * sizeof *expected), *got = malloc((count + 1) * sizeof *got);
+  assert_true(expected && got && operands_make(&host, desc, operation, &rng, VALUES_INTEGER));
+  assert_ok(reference_of(desc, operation, &host, expected));
+  memset(got, 0xff, count * sizeof *got);
+  const t3_request request = {.desc = desc, .operation = operation};
+  assert_ok(t3_plan_make(rig->context, t3_context_slot(rig->context, NULL), &request, NULL, candidate, &plan));
+  if (t3_work_of(operation) == T3_LAYER) {
+    assert_ok(tconv3d_weights_create_host(plan, host.w, operation == TCONV3D_CONVOLUTION ? host.b : NULL, &weights));
+    assert_ok(tconv3d_run(plan, weights, operation == TCONV3D_GRAD_INPUT ? host.y : host.x, got));
+  } else {
+    assert_ok(tconv3d_run_gradient(plan, host.x, host.y, got));
+  }
+  for (size_t i = 0; i < count; ++i)
+    if (memcmp(&got[i], &expected[i], sizeof *got) != 0)
+      fail_msg("%s, seed %llu: element %zu of %zu is %g, not %g\n%s", tconv3d_operation_name(operation),
+               (unsigned long long)seed, i, count, (double)got[i], (double)expected[i], tconv3d_plan_explain(plan));
+  tconv3d_weights_destroy(weights);
+  tconv3d_plan_destroy(plan);
+  operands_free(&host);
+  free(expected);
+  free(got);
+}
+
+/* Runs on an x that fills whole pages of memory, between pages that nobody may touch. */
+static void check_reads(const struct rig *rig, tconv3d_operation operation, const tconv3d_desc *desc,
+                        const t3_candidate *candidate, uint64_t seed) {
+  (void)operation; /* forward */
+  tconv3d_plan *plan;
+  assert_ok(
+      t3_plan_make(rig->context, t3_context_slot(rig->context, NULL), &(t3_request){.desc = desc}, NULL, candidate, &plan));
   struct trial trial;
   trial_of_plan(&trial, rig, plan, desc, seed, VALUES_UNIFORM);
   size_t page = (size_t)sysconf(_SC_PAGESIZE), bytes = trial.host.x_count * sizeof(float);
@@ -65,10 +105,12 @@ static void check_reads(const struct rig *rig, const tconv3d_desc *desc, const t
   assert_int_equal(munmap(pages, bytes + 2 * page), 0);
 }
 
-/* At most `most` candidates of each algorithm that serves the layer, from a random place in its list onwards. */
-static void check_layer(const struct rig *rig, const tconv3d_desc *desc, size_t most, uint64_t seed, check *check_one) {
+/* At most `most` candidates of each algorithm that serves the operation, from a random place in its list onwards. */
+static void check_all(const struct rig *rig, tconv3d_operation operation, const tconv3d_desc *desc, size_t most, uint64_t seed,
+                      check *check_one) {
+  const t3_request request = {.desc = desc, .operation = operation};
   t3_problem problem;
-  assert_int_equal(t3_problem_init(t3_context_slot(rig->context, NULL), &(t3_request){.desc = desc}, &problem), TCONV3D_OK);
+  assert_int_equal(t3_problem_init(t3_context_slot(rig->context, NULL), &request, &problem), TCONV3D_OK);
   struct rng rng = {seed};
   for (size_t i = 0; t3_algorithm_at(i); ++i) {
     char why[160];
@@ -77,8 +119,12 @@ static void check_layer(const struct rig *rig, const tconv3d_desc *desc, size_t 
     size_t count = t3_candidates(&problem, t3_algorithm_at(i), list);
     assert_in_range(count, 1, T3_MAX_VARIANTS);
     size_t step = count / most + 1, at = (size_t)rng_between(&rng, 0, (int64_t)step - 1);
-    for (; at < count; at += step) check_one(rig, desc, &list[at], seed);
+    for (; at < count; at += step) check_one(rig, operation, desc, &list[at], seed);
   }
+}
+
+static void check_layer(const struct rig *rig, const tconv3d_desc *desc, size_t most, uint64_t seed, check *check_one) {
+  check_all(rig, TCONV3D_FORWARD, desc, most, seed, check_one);
 }
 
 struct row {
@@ -160,12 +206,35 @@ static void no_kernel_reads_outside_x(void **state) {
   }
 }
 
+/* TCONV3D_TEST_EVERY=1: ten times as many variants. */
+static void some_variants_of_gradients_and_convolutions_are_exact(void **state) {
+  static const struct row rows[] = {
+      {2, 3, 7, 1, {2, 5, 19}, {2, 3, 4}, {1, 2, 2}, {0, 1, 1}, {1, 1, 1}},
+      {1, 18, 5, 1, {2, 4, 9}, {3, 3, 3}, {2, 2, 2}, {1, 1, 1}, {1, 1, 1}},  /* channels past a vector */
+      {3, 5, 33, 1, {1, 3, 6}, {3, 1, 6}, {1, 1, 3}, {1, 0, 2}, {1, 1, 1}},  /* a step of three, several images */
+      {1, 8, 12, 4, {2, 5, 9}, {3, 3, 3}, {1, 2, 1}, {1, 1, 1}, {1, 1, 2}},  /* groups, dilation */
+      {2, 6, 6, 6, {3, 5, 15}, {4, 4, 4}, {2, 2, 2}, {1, 1, 1}, {1, 1, 1}},  /* depthwise */
+      {1, 2, 3, 1, {1, 3, 170}, {1, 2, 2}, {1, 1, 4}, {0, 0, 3}, {1, 1, 5}}, /* rows in pieces, a step of four */
+      {1, 2, 3, 1, {2, 3, 7}, {5, 5, 5}, {3, 3, 5}, {1, 1, 1}, {1, 1, 1}},   /* a step of five */
+  };
+  static const tconv3d_operation operations[] = {TCONV3D_GRAD_INPUT, TCONV3D_GRAD_WEIGHT, TCONV3D_GRAD_BIAS,
+                                                 TCONV3D_CONVOLUTION};
+  const char *every = getenv("TCONV3D_TEST_EVERY");
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; ++i)
+    for (size_t o = 0; o < sizeof operations / sizeof *operations; ++o) {
+      tconv3d_desc desc = desc_of(&rows[i]);
+      if (operations[o] == TCONV3D_CONVOLUTION) desc = convolution_like(&desc);
+      check_all(*state, operations[o], &desc, every && atoi(every) == 1 ? 10 : 1, default_seed + i, check_operation);
+    }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(many_variants_are_right_on_a_layer_of_odd_sizes),
       cmocka_unit_test(some_variants_are_right_wherever_vectors_rows_and_planes_end),
       cmocka_unit_test(stores_past_the_caches_are_right),
       cmocka_unit_test(no_kernel_reads_outside_x),
+      cmocka_unit_test(some_variants_of_gradients_and_convolutions_are_exact),
   };
   return cmocka_run_group_tests(tests, set_up, tear_down);
 }

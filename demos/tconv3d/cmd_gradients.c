@@ -112,10 +112,13 @@ static const int64_t *channels_of(const struct npy *array) {
   return array->shape + (array->rank - 4);
 }
 
+static const char axis_name[] = "DHW";
+
 /* x's size along an axis from y's: in = (out - output_padding - 1 - dilation*(kernel-1) + 2*padding)/stride + 1, a whole number
  * of at least 1. Options out of their range are the library's to refuse, so such give any size here. */
-static bool input_size(const struct layer_options *layer, const struct arrays *arrays, int axis, tconv3d_desc *desc,
+static bool input_size(const struct gradient_options *options, const struct arrays *arrays, int axis, tconv3d_desc *desc,
                        struct fault *fault) {
+  const struct layer_options *layer = &options->layer;
   int64_t out = channels_of(&arrays->gy)[1 + axis], stride = layer->stride[axis];
   __extension__ typedef __int128 wide; /* no option overflows it */
   wide spread = (wide)out - layer->output_padding[axis] - 1 - (wide)layer->dilation[axis] * (desc->kernel_size[axis] - 1) +
@@ -127,11 +130,11 @@ static bool input_size(const struct layer_options *layer, const struct arrays *a
     return true;
   }
   return fault_set(fault, EXIT_WRONG_USE,
-                   "GY: its size %" PRId64 " along axis %c is no output size of the layer (kernel_size %" PRId64
+                   "GY (%s): its size %" PRId64 " along axis %c is no output size of the layer (kernel_size %" PRId64
                    ", --stride %" PRId64 ", --padding %" PRId64 ", --output-padding %" PRId64 ", --dilation %" PRId64
                    "): no input size leads to it",
-                   out, "DHW"[axis], desc -> kernel_size[axis], stride, layer -> padding[axis], layer -> output_padding[axis],
-                   layer -> dilation[axis]);
+                   options->files[0], out, axis_name[axis], desc->kernel_size[axis], stride, layer->padding[axis],
+                   layer->output_padding[axis], layer->dilation[axis]);
 }
 
 static bool desc_of_input(const struct gradient_options *options, const struct arrays *arrays, tconv3d_desc *desc,
@@ -148,7 +151,7 @@ static bool desc_of_input(const struct gradient_options *options, const struct a
                      "GY (%s) has %" PRId64 " channels; W (%s) has %" PRId64 " (axis 1) times --groups %" PRId64,
                      options->files[0], channels_of(&arrays->gy)[0], options->files[1], w->shape[1], groups);
   for (int a = 0; a < 3; ++a)
-    if (!input_size(&options->layer, arrays, a, desc, fault)) return false;
+    if (!input_size(options, arrays, a, desc, fault)) return false;
   return true;
 }
 
@@ -158,9 +161,13 @@ static bool desc_of_weight(const struct gradient_options *options, const struct 
   memcpy(desc->kernel_size, options->kernel, sizeof desc->kernel_size);
   memcpy(desc->input_size, channels_of(x) + 1, sizeof desc->input_size);
   desc->in_channels = channels_of(x)[0];
-  if (x->rank == gy->rank && batch_of(x) == batch_of(gy)) return true;
-  return fault_set(fault, EXIT_WRONG_USE, "X (%s) and GY (%s) differ in their batch or their number of axes", options->files[0],
-                   options->files[1]);
+  if (x->rank != gy->rank)
+    return fault_set(fault, EXIT_WRONG_USE, "X (%s) has %d axes, GY (%s) has %d; they must be as many", options->files[0],
+                     x->rank, options->files[1], gy->rank);
+  if (batch_of(x) == batch_of(gy)) return true;
+  return fault_set(fault, EXIT_WRONG_USE,
+                   "X (%s) has a batch of %" PRId64 " (axis 0), GY (%s) of %" PRId64 "; they must be equal", options->files[0],
+                   batch_of(x), options->files[1], batch_of(gy));
 }
 
 /* GY must have the size of the layer's output. */
@@ -170,15 +177,20 @@ static bool check_gy(const struct npy *gy, const int64_t shape[5], const char *p
       return fault_set(fault, EXIT_WRONG_USE,
                        "GY (%s) has size %" PRId64 " along axis %c; the layer's output has %" PRId64
                        " (--output-padding, --padding and the others say so)",
-                       path, channels_of(gy)[1 + a], "DHW"[a], shape[2 + a]);
+                       path, channels_of(gy)[1 + a], axis_name[a], shape[2 + a]);
   return true;
 }
 
-/* A bias' gradient is that of any layer with GY's shape: 1x1x1 kernels will do. */
-static void desc_of_bias(const struct npy *gy, tconv3d_desc *desc) {
+/* A bias' gradient is that of any layer with GY's shape: 1x1x1 kernels will do. Messages about that layer's input would say
+ * nothing to the user. */
+static bool desc_of_bias(const struct npy *gy, const char *path, tconv3d_desc *desc, struct fault *fault) {
   desc->in_channels = 1;
   memcpy(desc->input_size, channels_of(gy) + 1, sizeof desc->input_size);
   TCONV3D_ALL_AXES(desc->kernel_size, 1);
+  for (int a = 0; a < 3; ++a)
+    if (!desc->input_size[a])
+      return fault_set(fault, EXIT_WRONG_USE, "GY (%s) has size 0 along axis %c; it must be at least 1", path, axis_name[a]);
+  return true;
 }
 
 static bool make_desc(const struct gradient_options *options, const struct arrays *arrays, tconv3d_desc *desc,
@@ -190,7 +202,7 @@ static bool make_desc(const struct gradient_options *options, const struct array
   desc->out_channels = channels_of(&arrays->gy)[0];
   if (kind->operation == TCONV3D_GRAD_INPUT && !desc_of_input(options, arrays, desc, fault)) return false;
   if (kind->operation == TCONV3D_GRAD_WEIGHT && !desc_of_weight(options, arrays, desc, fault)) return false;
-  if (kind->operation == TCONV3D_GRAD_BIAS) desc_of_bias(&arrays->gy, desc);
+  if (kind->operation == TCONV3D_GRAD_BIAS && !desc_of_bias(&arrays->gy, options->files[0], desc, fault)) return false;
   if (!layer_options_apply(kind->layer ? &options->layer : &plain, desc, shape, fault)) return false;
   return kind->operation != TCONV3D_GRAD_WEIGHT || check_gy(&arrays->gy, shape, options->files[1], fault);
 }

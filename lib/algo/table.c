@@ -26,9 +26,9 @@ const t3_algorithm *t3_algorithm_named(const char *name) {
 }
 
 bool t3_applicable(const t3_problem *problem, const t3_algorithm *algorithm, char *why, size_t capacity) {
-  static const char *const works[] = {"layers", "gradients of weights", "gradients of a bias"};
+  static const char *const works[] = {"outputs and gradients of inputs", "gradients of weights", "gradients of a bias"};
   if (algorithm->serves == t3_work_of(problem->operation)) return algorithm->applicable(problem, why, capacity);
-  snprintf(why, capacity, "it computes %s", works[algorithm->serves]);
+  snprintf(why, capacity, "it computes %s only", works[algorithm->serves]);
   return false;
 }
 

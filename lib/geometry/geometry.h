@@ -57,7 +57,7 @@ const char *t3_type_word(tconv3d_dtype dtype);
 tconv3d_status t3_layer_check_reference(const tconv3d_desc *desc);
 
 /* The layer as an operation computes it: the descriptor's own, but for a convolution that one, and for the gradient with
- * respect to x the convolution that leads from gy to it, without a bias. */
+ * respect to x the convolution that leads from gy to it. Gradients are of a layer without a bias. */
 tconv3d_status t3_layer_of(const tconv3d_desc *desc, tconv3d_operation operation, t3_layer *layer);
 /* The shape of what the operation writes; layer: as it computes it. */
 void t3_target_shape(const t3_layer *layer, tconv3d_operation operation, int64_t shape[5]);

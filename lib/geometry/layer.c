@@ -221,6 +221,7 @@ tconv3d_status t3_layer_of(const tconv3d_desc *desc, tconv3d_operation operation
   if (!tconv3d_operation_name(operation))
     return t3_fail(TCONV3D_INVALID_PARAMETER, "operation is %d, which is no tconv3d_operation", (int)operation);
   T3_TRY(t3_layer_init(desc, layer));
+  if (operation != TCONV3D_FORWARD) layer->has_bias = false; /* it plays no part, nor in a tuning's key */
   if (operation == TCONV3D_GRAD_INPUT) *layer = t3_layer_adjoint(layer);
   return TCONV3D_OK;
 }

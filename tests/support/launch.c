@@ -114,6 +114,13 @@ void launch_done(const struct launch *l, enum launch_platforms platforms, const 
   if (result->err_bytes) fail_msg("tconv3d %s: stderr is not empty: %s", arguments, result->err);
 }
 
+void launch_says(const struct launch *l, enum launch_platforms platforms, const char *arguments, const char *words) {
+  struct process_result result;
+  launch_done(l, platforms, arguments, &result);
+  if (!has_words(result.out, words)) fail_msg("tconv3d %s: one of '%s' is missing in: %s", arguments, words, result.out);
+  process_free(&result);
+}
+
 void launch_numbers(const struct launch *launch, const char *name, enum npy_type type, int rank, const int64_t *shape,
                     int span) {
   char path[SCRATCH_PATH];

@@ -32,6 +32,8 @@ void launch_refused(const struct launch *launch, enum launch_platforms platforms
 /* The command must end with 0 and nothing on stderr; result is to be freed. */
 void launch_done(const struct launch *launch, enum launch_platforms platforms, const char *arguments,
                  struct process_result *result);
+/* The same, and each of words' parts must be on stdout. */
+void launch_says(const struct launch *launch, enum launch_platforms platforms, const char *arguments, const char *words);
 
 /* Writes a float32 or float16 array of small whole numbers from -span to span; float16 holds them exactly. */
 void launch_numbers(const struct launch *launch, const char *name, enum npy_type type, int rank, const int64_t *shape,

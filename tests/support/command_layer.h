@@ -1,0 +1,30 @@
+/* command_layer.h: a layer as the command meets it: as options, and as files with arrays of small whole numbers, whose results
+ * are exact. Every failure here ends the test through cmocka. */
+#ifndef COMMAND_LAYER_H
+#define COMMAND_LAYER_H
+
+#include <tconv3d/tconv3d.h>
+
+#include "support/launch.h"
+
+struct command_layer {
+  int64_t batch, in, out, groups, input[3], kernel[3], stride[3], padding[3], output_padding[3], dilation[3];
+  int bias;
+};
+
+tconv3d_desc command_layer_desc(const struct command_layer *layer);
+
+/* --groups, --stride and so on, all of them; no --bias. */
+enum { COMMAND_OPTIONS = 400 };
+void command_layer_options(const struct command_layer *layer, char text[COMMAND_OPTIONS]);
+
+/* Whether the algorithm is for the operation ("forward"), as the command says, which must give a reason where it is not. */
+bool command_serves(const struct launch *launch, const char *operation, const char *algorithm);
+
+/* A file of the scratch folder as float32, to be freed. */
+void read_float(const struct launch *launch, const char *name, struct npy *array);
+
+/* The same type, shape and bits; what: for the message. */
+void assert_same_array(const char *what, const struct npy *got, const struct npy *expected);
+
+#endif
