@@ -61,7 +61,8 @@ static int64_t counted_size(const tconv3d_desc *desc, int a) {
       int64_t o = i * desc->stride[a] + k * desc->dilation[a];
       if (o > highest) highest = o;
     }
-  return highest - lowest + 1 - 2 * desc->padding[a] + desc->output_padding[a];
+  int64_t end = desc->padding_end[a] < 0 ? desc->padding[a] : desc->padding_end[a];
+  return highest - lowest + 1 - desc->padding[a] - end + desc->output_padding[a];
 }
 
 static void output_shapes_agree_with_counting(void **state) {

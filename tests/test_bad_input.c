@@ -172,28 +172,27 @@ static void a_layer_too_large_for_the_device_is_refused_at_once(void **state) {
   }
 }
 
-static void types_not_computed_are_refused_by_name(void **state) {
-  static const struct {
-    tconv3d_dtype type;
-    const char *words;
-  } rows[] = {{TCONV3D_F64, "dtype float64"}, {TCONV3D_F16, "dtype float16"}, {TCONV3D_BF16, "dtype bfloat16"}};
+static void float64_goes_with_float64_alone(void **state) {
   const struct rig *rig = *state;
-  float values[1] = {0};
-  for (size_t i = 0; i < 2 * sizeof rows / sizeof *rows; ++i) {
+  static const tconv3d_dtype others[] = {TCONV3D_F32, TCONV3D_F16, TCONV3D_BF16};
+  for (size_t i = 0; i < 2 * sizeof others / sizeof *others; ++i) {
     tconv3d_desc desc = valid_layer();
-    if (i % 2)
-      desc.dtype = rows[i / 2].type;
-    else
-      desc.weight_dtype = rows[i / 2].type;
+    desc.dtype = i % 2 ? others[i / 2] : TCONV3D_F64;
+    desc.weight_dtype = i % 2 ? TCONV3D_F64 : others[i / 2];
     tconv3d_plan *plan = NULL;
-    int64_t shape[5];
-    assert_ok(tconv3d_output_shape(&desc, shape));
-    rig_assert_refused(tconv3d_plan_create(rig->context, &desc, NULL, &plan), TCONV3D_UNSUPPORTED, rows[i / 2].words, "type");
+    rig_assert_refused(tconv3d_plan_create(rig->context, &desc, NULL, &plan), TCONV3D_INVALID_PARAMETER,
+                       "dtype weight_dtype float64", "type");
     assert_null(plan);
-    rig_assert_refused(tconv3d_reference_forward(&desc, values, values, values, values), TCONV3D_UNSUPPORTED, rows[i / 2].words,
-                       "type");
-    if (i % 2 == 0) assert_non_null(strstr(tconv3d_message(), "weight_dtype"));
   }
+}
+
+static void references_of_other_types_are_refused_by_name(void **state) {
+  (void)state;
+  float values[1] = {0};
+  tconv3d_desc desc = valid_layer();
+  desc.dtype = TCONV3D_F16;
+  rig_assert_refused(tconv3d_reference_forward(&desc, values, values, values, values), TCONV3D_UNSUPPORTED, "dtype float16",
+                     "type");
 }
 
 static void numbers_that_are_no_type_or_flag_are_refused(void **state) {
@@ -244,7 +243,8 @@ int main(void) {
       cmocka_unit_test(sizes_that_overflow_are_refused),
       cmocka_unit_test(large_values_of_the_whole_range_never_crash),
       cmocka_unit_test(a_layer_too_large_for_the_device_is_refused_at_once),
-      cmocka_unit_test(types_not_computed_are_refused_by_name),
+      cmocka_unit_test(float64_goes_with_float64_alone),
+      cmocka_unit_test(references_of_other_types_are_refused_by_name),
       cmocka_unit_test(numbers_that_are_no_type_or_flag_are_refused),
       cmocka_unit_test(a_descriptor_of_another_size_or_none_is_refused),
       cmocka_unit_test(unknown_and_unfit_algorithms_are_refused_with_the_reason),

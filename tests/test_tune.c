@@ -207,8 +207,8 @@ static void wrong_wishes_are_refused_by_name(void **state) {
   const place *here = *state;
   tconv3d_context *context = new_context(here->cache);
   const tconv3d_desc good = small_desc();
-  tconv3d_desc empty = good, wrong = good, half = good;
-  empty.batch = 0, wrong.stride[1] = 0, half.dtype = TCONV3D_F16;
+  tconv3d_desc empty = good, wrong = good, mixed = good;
+  empty.batch = 0, wrong.stride[1] = 0, mixed.dtype = TCONV3D_F64;
   const struct {
     const tconv3d_desc *desc;
     size_t struct_size, candidates;
@@ -227,7 +227,7 @@ static void wrong_wishes_are_refused_by_name(void **state) {
       {NULL, 0, 1, 0.1, NULL, TCONV3D_INVALID_ARGUMENT, "desc"},
       {&empty, 0, 1, 0.1, NULL, TCONV3D_INVALID_PARAMETER, "batch"},
       {&wrong, 0, 1, 0.1, NULL, TCONV3D_INVALID_PARAMETER, "stride"},
-      {&half, 0, 1, 0.1, NULL, TCONV3D_UNSUPPORTED, "dtype"},
+      {&mixed, 0, 1, 0.1, NULL, TCONV3D_INVALID_PARAMETER, "dtype"},
   };
   for (size_t i = 0; i < sizeof rows / sizeof *rows; ++i) {
     tconv3d_tune_options options = TCONV3D_TUNE_OPTIONS_INIT;

@@ -288,7 +288,7 @@ static void a_wrong_text_is_refused_by_its_line_and_stores_nothing(void **state)
       {HEAD DEVICE GOOD LAYER " = phase 1 2 3 4 5 99999999999999999999 in 5 ns\n", "line 5:", "numbers"},
       {HEAD DEVICE GOOD LAYER " = ph-ase 1 2 3 4 5 6 in 5 ns\n", "line 5:", "algorithm"},
       {HEAD DEVICE GOOD LAYER " = phase 1 2 3 4 5 6 in 5 ns x\n", "line 5:", "ns"},
-      {HEAD DEVICE GOOD "layer 1 4 6 2,3,9 3,3,3 2,2,2 0,0,0 0,0,0 1,1,1 1 bias f64 = phase 1 2 3 4 5 6 in 5 ns\n",
+      {HEAD DEVICE GOOD "layer 1 4 6 2,3,9 3,3,3 2,2,2 0,0,0 0,0,0 1,1,1 1 bias f33 = phase 1 2 3 4 5 6 in 5 ns\n",
        "line 5:", "f32"},
       {HEAD DEVICE GOOD "layer 1 4 6 9 3,3,3 2,2,2 0,0,0 0,0,0 1,1,1 1 bias f32 = phase 1 2 3 4 5 6 in 5 ns\n",
        "line 5:", "D,H,W"},

@@ -12,10 +12,12 @@ enum { MAX_FREE = 8 }; /* free buffers kept; a call needs one, so this serves as
 /* Free when it is not taken and its last user's event has ended. The event is asked when a buffer is wanted: a callback would
  * be no better, and some runtimes never call it for a command that failed. */
 struct entry {
-  cl_mem buffer;
+  cl_mem buffer; /* NULL: only events are kept */
   size_t bytes;
   bool taken;
-  cl_event until; /* retained; NULL when nothing is to be waited for */
+  cl_event until;                   /* retained; NULL when nothing is to be waited for */
+  cl_event between[T3_MAX_BETWEEN]; /* of the launches before that one, retained as long */
+  int num_between;
   struct entry *next;
 };
 
@@ -31,9 +33,15 @@ t3_pool *t3_pool_create(void) {
   return pool;
 }
 
-static void release_entry(struct entry *entry) {
+static void release_events(struct entry *entry) {
   if (entry->until) clReleaseEvent(entry->until);
-  clReleaseMemObject(entry->buffer); /* commands still in flight keep the memory */
+  while (entry->num_between) clReleaseEvent(entry->between[--entry->num_between]);
+  entry->until = NULL;
+}
+
+static void release_entry(struct entry *entry) {
+  release_events(entry);
+  if (entry->buffer) clReleaseMemObject(entry->buffer); /* commands still in flight keep the memory */
   free(entry);
 }
 
@@ -60,8 +68,7 @@ static bool is_free(struct entry *entry) {
   if (clGetEventInfo(entry->until, CL_EVENT_COMMAND_EXECUTION_STATUS, sizeof status, &status, NULL) != CL_SUCCESS ||
       status > CL_COMPLETE)
     return false;
-  clReleaseEvent(entry->until);
-  entry->until = NULL;
+  release_events(entry);
   return true;
 }
 
@@ -69,18 +76,19 @@ static bool is_free(struct entry *entry) {
 static struct entry *find_free(t3_pool *pool, size_t bytes) {
   struct entry *best = NULL;
   for (struct entry *e = pool->entries; e; e = e->next)
-    if (e->bytes >= bytes && e->bytes / 4 <= bytes && (!best || e->bytes < best->bytes) && is_free(e)) best = e;
+    if (e->buffer && e->bytes >= bytes && e->bytes / 4 <= bytes && (!best || e->bytes < best->bytes) && is_free(e)) best = e;
   return best;
 }
 
-/* Unlinks the oldest free entries past MAX_FREE (new entries go to the front), returned as a list to release without the lock.
+/* Unlinks the free entries without a buffer, and the oldest ones past MAX_FREE (new entries go to the front), returned as a
+ * list to release without the lock.
  */
 static struct entry *trim(t3_pool *pool) {
   struct entry *gone = NULL;
   int kept = 0;
   for (struct entry **at = &pool->entries; *at;) {
     struct entry *e = *at;
-    if (!is_free(e) || ++kept <= MAX_FREE) {
+    if (!is_free(e) || (e->buffer && ++kept <= MAX_FREE)) {
       at = &e->next;
       continue;
     }
@@ -120,13 +128,34 @@ tconv3d_status t3_pool_take(t3_pool *pool, cl_context cl, size_t bytes, cl_mem *
   return TCONV3D_OK;
 }
 
-void t3_pool_return(t3_pool *pool, cl_mem buffer, cl_event event) {
+static void keep_events(struct entry *entry, cl_event event, const cl_event *between, int count) {
   if (event) clRetainEvent(event);
+  entry->until = event;
+  for (int i = 0; i < count; ++i) entry->between[i] = between[i];
+  entry->num_between = count;
+}
+
+void t3_pool_return(t3_pool *pool, cl_mem buffer, cl_event event, const cl_event *between, int count) {
   pthread_mutex_lock(&pool->lock);
   for (struct entry *e = pool->entries; e; e = e->next)
     if (e->buffer == buffer) {
-      e->until = event;
+      keep_events(e, event, between, count);
       e->taken = false;
     }
   pthread_mutex_unlock(&pool->lock);
+}
+
+void t3_pool_keep(t3_pool *pool, cl_event event, const cl_event *between, int count) {
+  struct entry *entry = count ? calloc(1, sizeof *entry) : NULL;
+  if (!entry) { /* without memory they go at once: nearly always that is as good */
+    for (int i = 0; i < count; ++i) clReleaseEvent(between[i]);
+    return;
+  }
+  keep_events(entry, event, between, count);
+  pthread_mutex_lock(&pool->lock);
+  struct entry *gone = trim(pool);
+  entry->next = pool->entries;
+  pool->entries = entry;
+  pthread_mutex_unlock(&pool->lock);
+  release_list(gone);
 }

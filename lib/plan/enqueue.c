@@ -30,18 +30,23 @@ void t3_release_waits(t3_waits *waits) {
   free(waits->list);
 }
 
-/* Enqueues every launch. *last is the event of the last one that was enqueued, NULL when none was or none is wanted. */
+/* The events of a call's launches as far as they were enqueued: the last one's, NULL when there is none or none is wanted, and
+ * those before. */
+struct chain {
+  cl_event last, between[T3_MAX_BETWEEN];
+  int count;
+};
+
 static tconv3d_status enqueue_steps(tconv3d_plan *plan, cl_command_queue queue, const t3_binding *binding,
-                                    const t3_waits *waits, bool want_last, cl_event *last) {
-  *last = NULL;
+                                    const t3_waits *waits, bool want_last, struct chain *chain) {
   for (int i = 0; i < plan->recipe.num_run; ++i) {
     bool first = i == 0, final = i == plan->recipe.num_run - 1;
-    cl_event before = *last, done = NULL;
+    cl_event before = chain->last, done = NULL;
     cl_uint count = first ? waits->count : 1;
     const cl_event *list = first ? (count ? waits->list : NULL) : &before;
     T3_TRY(t3_step_enqueue(&plan->run[i], queue, binding, count, list, final && !want_last ? NULL : &done));
-    if (before) clReleaseEvent(before);
-    *last = done;
+    if (before) chain->between[chain->count++] = before;
+    chain->last = done;
   }
   return TCONV3D_OK;
 }
@@ -58,14 +63,18 @@ static tconv3d_status run_steps(tconv3d_plan *plan, const t3_operands *operands,
   }
   t3_bind(&binding, T3_WORKSPACE, pooled || !workspace ? &(tconv3d_buffer){taken, 0} : workspace,
           (size_t)plan->problem.real_size);
-  cl_event last;
-  tconv3d_status status = enqueue_steps(plan, queue, &binding, waits, pooled || event, &last);
+  struct chain chain = {0};
+  bool kept = pooled || plan->recipe.num_run > 1; /* until the last launch has ended */
+  tconv3d_status status = enqueue_steps(plan, queue, &binding, waits, kept || event, &chain);
   /* After a failure the workspace waits for what was enqueued before it. */
-  if (pooled) t3_pool_return(plan->context->pool, taken, last);
+  if (pooled)
+    t3_pool_return(plan->context->pool, taken, chain.last, chain.between, chain.count);
+  else
+    t3_pool_keep(plan->context->pool, chain.last, chain.between, chain.count);
   if (status == TCONV3D_OK && event)
-    *event = last;
-  else if (last)
-    clReleaseEvent(last);
+    *event = chain.last;
+  else if (chain.last)
+    clReleaseEvent(chain.last);
   return status;
 }
 
