@@ -123,7 +123,7 @@ T3_SINGLE void channels_pack(ulong items, __global const W_STORED *restrict w, u
 
 /* run: positions of a work-item, at most TILES*TILE, a multiple of TILE. */
 T3_SINGLE void channels(ulong items, __global const REAL *restrict x, ulong x_start, __global const REAL *restrict packed,
-                        ulong packed_start, __global Y_STORED *restrict y, ulong y_start, long batch, long padded_d,
+                        ulong packed_start, __global Y_STORED *Y_RESTRICT y, ulong y_start, long batch, long padded_d,
                         long padded_h, long padded_w, long in_d, long in_h, long in_w, long out_d, long out_h, long out_w,
                         long run RESIDUAL_ARGS) {
   ulong item = get_global_id(0);

@@ -17,9 +17,11 @@
 #ifdef RESIDUAL
 #define RESIDUAL_ARGS , __global const Y_STORED *residual, ulong residual_start
 #define RESIDUAL_OF(y, y_start) ((residual) + (residual_start))
+#define Y_RESTRICT /* the residual may lie in y's own memory */
 #else
 #define RESIDUAL_ARGS
 #define RESIDUAL_OF(y, y_start) ((y) + (y_start))
+#define Y_RESTRICT restrict
 #endif
 
 /* What one output channel needs; y and residual: where those tensors start. */
@@ -39,27 +41,7 @@ static inline finish_t finish_of(__global const REAL *packed, uint m, __global c
   return f;
 }
 
-#if ACTIVATION == 1 /* ReLU */
-#define ACTIVATE(v, T) (((v) < (T)0) ? (T)0 : (v))
-#elif ACTIVATION == 2 /* leaky ReLU */
-#define ACTIVATE(v, T) (((v) < (T)0) ? (v) * (T)LOW : (v))
-#elif ACTIVATION == 3 /* PReLU */
-#define ACTIVATE(v, T) (((v) < (T)0) ? (v) * (T)f->slope : (v))
-#elif ACTIVATION == 4 /* ELU */
-#define ACTIVATE(v, T) (((v) < (T)0) ? (T)LOW * expm1(v) : (v))
-#elif ACTIVATION == 5 /* SiLU */
-#define ACTIVATE(v, T) ((v) / ((T)1 + exp(-(v))))
-#elif ACTIVATION == 6 /* GELU */
-#define ACTIVATE(v, T) ((T)0.5 * (v) * ((T)1 + erf((v) * (T)0.70710678118654752440)))
-#elif ACTIVATION == 7 /* sigmoid */
-#define ACTIVATE(v, T) ((T)1 / ((T)1 + exp(-(v))))
-#elif ACTIVATION == 8 /* tanh */
-#define ACTIVATE(v, T) tanh(v)
-#elif ACTIVATION == 9 /* clamp */
-#define ACTIVATE(v, T) (((v) < (T)LOW) ? (T)LOW : (((v) > (T)HIGH) ? (T)HIGH : (v)))
-#else
-#define ACTIVATE(v, T) (v)
-#endif
+#include "activation.cl"
 
 #if AFFINE == 1
 #define AFFINE_FIRST(v, T) v = fma(v, (T)f->scale, (T)f->shift);

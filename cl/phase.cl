@@ -159,10 +159,10 @@ static inline void store_flat(__global Y_STORED *to, const line_t *line, int col
 /* lines: of a plane, blocks of BLOCK_H rows or (FLAT) 1; length: values of t in a line; chunk: those that a work-item takes, a
  * multiple of its block, the last one of a line also what is left; run: how many lines it takes so. */
 T3_SINGLE void phase(ulong items, __global const REAL *restrict x, ulong x_start, __global const REAL *restrict edge,
-                     ulong edge_start, __global const REAL *restrict packed, ulong packed_start, __global Y_STORED *restrict y,
-                     ulong y_start, long edge_width, long planes, long padded_d, long padded_h, long padded_w, long in_d,
-                     long in_h, long out_d, long out_h, long out_w, long lines, long length, long chunk,
-                     long run RESIDUAL_ARGS) {
+                     ulong edge_start, __global const REAL *restrict packed, ulong packed_start,
+                     __global Y_STORED *Y_RESTRICT y, ulong y_start, long edge_width, long planes, long padded_d, long padded_h,
+                     long padded_w, long in_d, long in_h, long out_d, long out_h, long out_w, long lines, long length,
+                     long chunk, long run RESIDUAL_ARGS) {
   ulong item = get_global_id(0);
   if (item >= items) return;
   /* The m blocks and the residues change fastest: they read the same x, which so stays in the cache. */

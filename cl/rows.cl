@@ -78,7 +78,7 @@ T3_SINGLE void rows_pack(ulong items, __global const W_STORED *restrict w, ulong
 /* lines: blocks of BLOCK_H values of t of H in a plane; run: how many of them a work-item takes; length: values of t in a row.
  */
 T3_SINGLE void rows(ulong items, __global const REAL *restrict x, ulong x_start, __global const REAL *restrict edge,
-                    ulong edge_start, __global const REAL *restrict packed, ulong packed_start, __global Y_STORED *restrict y,
+                    ulong edge_start, __global const REAL *restrict packed, ulong packed_start, __global Y_STORED *Y_RESTRICT y,
                     ulong y_start, long edge_width, long planes, long padded_d, long padded_h, long padded_w, long in_d,
                     long out_d, long out_h, long out_w, long lines, long length, long run RESIDUAL_ARGS) {
   ulong item = get_global_id(0);

@@ -12,6 +12,7 @@ struct shared {
   void *data;
   uint64_t bytes;
   bool target, in_place;
+  bool read_too; /* a target that is a residual as well */
   cl_mem mem;
 };
 
@@ -26,7 +27,7 @@ static bool usable_in_place(const t3_slot *slot, const void *data) {
 }
 
 static tconv3d_status share(const tconv3d_plan *plan, struct shared *shared) {
-  bool read = !shared->target || plan->problem.beta != 0;
+  bool read = !shared->target || shared->read_too || plan->problem.beta != 0;
   shared->in_place = usable_in_place(plan->slot, shared->data);
   cl_mem_flags flags = !shared->target ? CL_MEM_READ_ONLY : read ? CL_MEM_READ_WRITE : CL_MEM_WRITE_ONLY;
   if (shared->in_place)
@@ -57,7 +58,7 @@ static tconv3d_status fetch(cl_command_queue queue, const struct shared *target,
   return error == CL_SUCCESS ? TCONV3D_OK : t3_cl_fail(error, "clWaitForEvents", target->name);
 }
 
-/* What run_shared enqueues: list holds the target first, then gy or x, then x or a residual. */
+/* What run_shared enqueues: list holds the target first, then gy or x, then x or a residual that is not the target. */
 typedef tconv3d_status enqueue_fn(const tconv3d_plan *plan, const tconv3d_weights *weights, const struct shared *list,
                                   cl_event *done);
 
@@ -69,8 +70,9 @@ static tconv3d_status enqueue_layer(const tconv3d_plan *plan, const tconv3d_weig
 
 static tconv3d_status enqueue_residual(const tconv3d_plan *plan, const tconv3d_weights *weights, const struct shared *list,
                                        cl_event *done) {
+  cl_mem residual = list[0].read_too ? list[0].mem : list[2].mem;
   return tconv3d_enqueue_residual(plan, weights, plan->slot->queue, (tconv3d_buffer){list[1].mem, 0},
-                                  (tconv3d_buffer){list[2].mem, 0}, (tconv3d_buffer){list[0].mem, 0}, NULL, 0, NULL, done);
+                                  (tconv3d_buffer){residual, 0}, (tconv3d_buffer){list[0].mem, 0}, NULL, 0, NULL, done);
 }
 
 static tconv3d_status enqueue_gradient(const tconv3d_plan *plan, const tconv3d_weights *weights, const struct shared *list,
@@ -143,10 +145,11 @@ tconv3d_status tconv3d_run_residual(const tconv3d_plan *plan, const tconv3d_weig
   T3_TRY(t3_layer_operands(plan, weights, (tconv3d_buffer){0}, &(tconv3d_buffer){0}, (tconv3d_buffer){0}, &operands));
   const t3_operand *of = operands.list;
   if (!of[1].bytes) return TCONV3D_OK;
-  struct shared list[MAX_SHARED] = {{.name = "y", .data = y, .bytes = of[1].bytes, .target = true},
+  bool in_place = residual == y;
+  struct shared list[MAX_SHARED] = {{.name = "y", .data = y, .bytes = of[1].bytes, .target = true, .read_too = in_place},
                                     {.name = "x", .data = readable(x), .bytes = of[0].bytes},
                                     {.name = "residual", .data = readable(residual), .bytes = of[3].bytes}};
-  return run_on_host(plan, weights, list, 3, enqueue_residual);
+  return run_on_host(plan, weights, list, in_place ? 2 : 3, enqueue_residual);
 }
 
 tconv3d_status tconv3d_run_gradient(const tconv3d_plan *plan, const void *x, const void *gy, void *gradient) {

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Makes the golden cases: PyTorch's nn.ConvTranspose3d, its gradients and nn.Conv3d in float64 on float32 inputs. README.md
-describes the files.
+"""Makes the golden cases: PyTorch's nn.ConvTranspose3d, its gradients, nn.Conv3d and activations in float64 on float32
+inputs. README.md describes the files.
 
     python3 generate.py          writes them beside itself, but for refused.txt
     python3 generate.py --check  asks PyTorch about every layer of refused.txt and says where it differs from the file
@@ -223,6 +223,27 @@ def save(name, arrays, dtype):
     np.save(HERE / name, np.concatenate([array.ravel() for array in arrays]).astype(dtype))
 
 
+def activation_inputs():
+    """float32 numbers: zeros, Inf, NaN, all magnitudes, and closely where the activations bend."""
+    special = [0.0, -0.0, np.inf, -np.inf, np.nan, 1.0, -1.0, 0.5, -0.5, 2.0, -2.0]
+    magnitudes = np.logspace(-45, 38, 167)
+    bends = np.concatenate([np.linspace(-20, 20, 401), np.linspace(-1, 1, 201), np.linspace(-110, -80, 31)])
+    largest = np.finfo(np.float32).max
+    return np.concatenate([special, magnitudes, -magnitudes, bends, [largest, -largest]]).astype(np.float32)
+
+
+def generate_activations():
+    """Rows of float64: the inputs, then what each activation makes of them, with the constants of test_epilogue.c."""
+    x = activation_inputs()
+    given = torch.from_numpy(x.astype(np.float64))
+    f = torch.nn.functional
+    rows = [f.relu(given), f.leaky_relu(given, 0.0625), f.prelu(given, torch.tensor([0.25], dtype=torch.float64)),
+            f.elu(given, 1.5), f.silu(given), f.gelu(given), torch.sigmoid(given), torch.tanh(given),
+            torch.clamp(given, -0.5, 2.0)]
+    save("activations.npy", [x] + [row.numpy() for row in rows], "<f8")
+    print(f"{len(rows)} activations of {x.size} values")
+
+
 def generate_convolutions():
     lines, inputs, outputs = [], [], []
     for c in convolution_cases():
@@ -257,6 +278,7 @@ def generate():
     print(f"{len(lines)} cases, {sum(x.size for x in inputs)} inputs, {sum(y.size for y in outputs)} outputs, "
           f"torch {torch.__version__}")
     generate_convolutions()
+    generate_activations()
 
 
 def parse(text):

@@ -8,19 +8,24 @@ enum { ZONE_AFTER = 4096 }; /* more than any tile or vector that a kernel might 
 
 static const uint32_t sentinel = 0x7fc5a5a5; /* a quiet NaN */
 
-static void fill(unsigned char *bytes, size_t size) {
-  for (size_t i = 0; i + sizeof sentinel <= size; i += sizeof sentinel) memcpy(bytes + i, &sentinel, sizeof sentinel);
+/* What byte i of a buffer is filled with; elements need not begin where a word does. */
+static unsigned char filling(size_t i) {
+  return ((const unsigned char *)&sentinel)[i % sizeof sentinel];
 }
 
-/* The first byte of a zone that is not as it was; size when all are. */
-static size_t first_change(const unsigned char *bytes, size_t size) {
-  size_t i = 0;
-  while (i + sizeof sentinel <= size && !memcmp(bytes + i, &sentinel, sizeof sentinel)) i += sizeof sentinel;
+static void fill(unsigned char *bytes, size_t size) {
+  for (size_t i = 0; i < size; ++i) bytes[i] = filling(i);
+}
+
+/* The first byte of a zone that is not as it was; end when all are. */
+static size_t first_change(const unsigned char *bytes, size_t begin, size_t end) {
+  size_t i = begin;
+  while (i < end && bytes[i] == filling(i)) ++i;
   return i;
 }
 
 bool guard_untouched(const void *host, size_t bytes) {
-  return first_change(host, bytes) == bytes;
+  return first_change(host, 0, bytes) == bytes;
 }
 
 bool guard_make(struct guarded *guarded, cl_context context, cl_mem_flags flags, size_t offset, const void *contents,
@@ -50,14 +55,14 @@ bool guard_read(const struct guarded *guarded, cl_command_queue queue, void *con
     return false;
   }
   cl_int error = clEnqueueReadBuffer(queue, guarded->mem, CL_TRUE, 0, size, host, 0, NULL, NULL);
-  size_t before = first_change(host, guarded->offset), after = first_change(host + end, ZONE_AFTER);
-  bool intact = error == CL_SUCCESS && before == guarded->offset && after == ZONE_AFTER;
+  size_t before = first_change(host, 0, guarded->offset), after = first_change(host, end, size);
+  bool intact = error == CL_SUCCESS && before == guarded->offset && after == size;
   if (error != CL_SUCCESS)
     snprintf(why, capacity, "reading the buffer back failed with error %d", (int)error);
   else if (before < guarded->offset)
     snprintf(why, capacity, "written %zu bytes before the tensor", guarded->offset - before);
-  else if (after < ZONE_AFTER)
-    snprintf(why, capacity, "written %zu bytes past the tensor's end", after);
+  else if (after < size)
+    snprintf(why, capacity, "written %zu bytes past the tensor's end", after - end);
   if (contents && guarded->bytes) memcpy(contents, host + guarded->offset, guarded->bytes);
   free(host);
   return intact;

@@ -13,7 +13,7 @@ struct guarded {
   size_t offset, bytes; /* where the tensor lies */
 };
 
-/* A buffer with a tensor at offset (a multiple of 4; the zone before it) and a zone after it. contents NULL: the tensor is full
+/* A buffer with a tensor at offset (the zone before it) and a zone after it. contents NULL: the tensor is full
  * of the same NaN. False when memory runs out. */
 bool guard_make(struct guarded *guarded, cl_context context, cl_mem_flags flags, size_t offset, const void *contents,
                 size_t bytes);
