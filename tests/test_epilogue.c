@@ -1,5 +1,5 @@
-/* What happens to a result before it is stored: random epilogues by random variants of every algorithm, against the same steps in
- * double with the error that each may make; in place, per channel, given twice, past the caches, and by the blocking calls.
+/* What happens to a result before it is stored: random epilogues by random variants of every algorithm, against the same steps
+ * in double with the error that each may make; in place, per channel, given twice, past the caches, and by the blocking calls.
  * TCONV3D_TEST_SEED runs other epilogues and variants. A failure prints the seed and the layer. */
 #include <float.h>
 #include <math.h>
@@ -131,8 +131,9 @@ static void judge(const struct call *call) {
     const struct number v = finished(&f, (struct number){(double)sums.value[i], exact_bound(&sums, i)}, residual, old);
     double stored = typed_value(target->type, call->result, i);
     if (exact_stored(target->type, stored, (long double)v.value, v.bound)) continue;
-    snprintf(why, sizeof why, "y[%zu] of channel %zu is %.17g; before it is stored it must be %.17g to within %.3g, of the sum %.17Lg",
-             i, m, stored, v.value, v.bound, sums.value[i]);
+    snprintf(why, sizeof why,
+             "y[%zu] of channel %zu is %.17g; before it is stored it must be %.17g to within %.3g, of the sum %.17Lg", i, m,
+             stored, v.value, v.bound, sums.value[i]);
     call_needs(call, false, why);
   }
   exact_free(&sums);
@@ -229,7 +230,8 @@ static void random_epilogues_of_other_types_are_right(void **state) {
  * lines, whose vectors run over the ends of rows. Every variant of vectors as wide as the device's. */
 static void a_residual_in_its_own_place_is_added_once(void **state) {
   const struct rig *rig = *state;
-  struct asked asked = {.desc = layer_of(TCONV3D_FORWARD), .seed = seed, .epilogue = {.activation = TCONV3D_GELU, .residual = 1}};
+  struct asked asked = {
+      .desc = layer_of(TCONV3D_FORWARD), .seed = seed, .epilogue = {.activation = TCONV3D_GELU, .residual = 1}};
   asked.in_place = true;
   t3_problem problem;
   const t3_request request = {&asked.desc, asked.operation, 0, asked.epilogue};
@@ -269,7 +271,8 @@ static void results_stored_past_the_caches_are_finished_too(void **state) {
 
 static void numbers_of_channels_may_be_given_again(void **state) {
   const struct rig *rig = *state;
-  struct asked asked = {.desc = layer_of(TCONV3D_FORWARD), .seed = seed, .epilogue = {.activation = TCONV3D_PRELU, .affine = 1}};
+  struct asked asked = {
+      .desc = layer_of(TCONV3D_FORWARD), .seed = seed, .epilogue = {.activation = TCONV3D_PRELU, .affine = 1}};
   struct call call;
   assert_true(call_make(&call, rig, &asked));
   call_run(&call);

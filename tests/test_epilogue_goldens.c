@@ -48,8 +48,9 @@ static int tear_down(void **state) {
   return 0;
 }
 
-/* How far what is stored may be from PyTorch's value before it is rounded to its type: some ulp; of v for GELU, which PyTorch too
- * computes as v times a small difference; results that float32 has only as subnormal numbers, or v times such ones, may be 0. */
+/* How far what is stored may be from PyTorch's value before it is rounded to its type: some ulp; of v for GELU, which PyTorch
+ * too computes as v times a small difference; results that float32 has only as subnormal numbers, or v times such ones, may be
+ * 0. */
 static double allowed(tconv3d_dtype type, tconv3d_activation activation, double v, double expected) {
   bool single = type != TCONV3D_F64;
   double unit = single ? 0x1p-24 : 0x1p-53, least = single ? (double)FLT_MIN : DBL_MIN, ulps = single ? 4 : 16;
@@ -88,7 +89,8 @@ static void check_row(const struct setting *setting, size_t row, tconv3d_dtype t
     double given = typed_value(type, x, i);
     if (given < v || given > v) continue; /* not a number that the type has */
     if (exact_stored(type, got, (long double)expected, allowed(type, rows[row].activation, v, expected))) continue;
-    fail_msg("%s of the %s %.9g by %s is %.17g; PyTorch has %.17g", rows[row].name, typed_name(type), v, algorithm, got, expected);
+    fail_msg("%s of the %s %.9g by %s is %.17g; PyTorch has %.17g", rows[row].name, typed_name(type), v, algorithm, got,
+             expected);
   }
   tconv3d_weights_destroy(weights);
   tconv3d_plan_destroy(plan);

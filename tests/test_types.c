@@ -1,6 +1,6 @@
-/* Tensors of every type: the conversions of the short ones value by value, and every operation by every algorithm between tensors
- * and weights of all types that go together, against long double. TCONV3D_TEST_SEED runs other values. A failure prints the
- * seed and the layer. */
+/* Tensors of every type: the conversions of the short ones value by value, and every operation by every algorithm between
+ * tensors and weights of all types that go together, against long double. TCONV3D_TEST_SEED runs other values. A failure prints
+ * the seed and the layer. */
 #include <float.h>
 #include <math.h>
 #include <stdlib.h>
@@ -93,7 +93,8 @@ static void every_short_value_passes_through_a_layer_unchanged(void **state) {
 
 /* float32 values at and beside what rounding to a short type turns on. Subnormal ones only where the device keeps them. */
 static float delicate_value(const struct rig *rig, struct rng *rng, tconv3d_dtype type, size_t i) {
-  static const unsigned edges[] = {0, 1, 2, 0x3fe, 0x3ff, 0x400, 0x7e, 0x7f, 0x80, 0x7bfe, 0x7bff, 0x7f7e, 0x7f7f, 0x3c00, 0x3f80};
+  static const unsigned edges[] = {0,    1,      2,      0x3fe,  0x3ff,  0x400,  0x7e,  0x7f,
+                                   0x80, 0x7bfe, 0x7bff, 0x7f7e, 0x7f7f, 0x3c00, 0x3f80};
   uint64_t random = rng_bits(rng);
   uint16_t bits[2];
   uint32_t whole = (uint32_t)(random >> 32);
@@ -242,8 +243,9 @@ static void every_operation_is_right_by_every_algorithm_in_each_type(void **stat
 
 /* Each pair by other algorithms for each operation, so that every algorithm meets several. */
 static void tensors_and_weights_of_different_types_go_together(void **state) {
-  static const tconv3d_dtype pairs[][2] = {{TCONV3D_F16, TCONV3D_F32}, {TCONV3D_BF16, TCONV3D_F16}, {TCONV3D_F32, TCONV3D_BF16},
-                                           {TCONV3D_BF16, TCONV3D_F32}, {TCONV3D_F32, TCONV3D_F16}, {TCONV3D_F16, TCONV3D_BF16}};
+  static const tconv3d_dtype pairs[][2] = {{TCONV3D_F16, TCONV3D_F32},  {TCONV3D_BF16, TCONV3D_F16},
+                                           {TCONV3D_F32, TCONV3D_BF16}, {TCONV3D_BF16, TCONV3D_F32},
+                                           {TCONV3D_F32, TCONV3D_F16},  {TCONV3D_F16, TCONV3D_BF16}};
   enum { PAIRS = sizeof pairs / sizeof *pairs };
   for (size_t p = 0; p < PAIRS; ++p)
     for (size_t i = 0; i < OPERATIONS; ++i) {
@@ -260,7 +262,8 @@ static void tensors_and_weights_of_different_types_go_together(void **state) {
 
 static void the_automatic_choice_serves_every_type(void **state) {
   for (size_t i = 0; i < OPERATIONS; ++i) {
-    struct asked asked = {.desc = layer_of(operations[i], shorts[i % 2], shorts[i % 2]), .operation = operations[i], .seed = seed};
+    struct asked asked = {
+        .desc = layer_of(operations[i], shorts[i % 2], shorts[i % 2]), .operation = operations[i], .seed = seed};
     assert_true(check_both(*state, asked));
     asked.desc.batch = 0;
     assert_true(check_both(*state, asked));

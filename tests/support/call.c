@@ -105,7 +105,7 @@ static void make_buffer(struct call *call, int index, struct rng *rng) {
   size_t size = typed_size(tensor->type), offset = 1024 + size * (size_t)(2 * rng_between(rng, 0, 63) + 1);
   bool target = index == CALL_TARGET, reads = call->asked.beta != 0.0 || call->asked.in_place;
   if (target && rng_between(rng, 0, 1)) offset = 1024 + 16 * (size_t)rng_between(rng, 0, 4);
-  cl_mem_flags flags = target && !reads                        ? CL_MEM_WRITE_ONLY
+  cl_mem_flags flags = target && !reads                    ? CL_MEM_WRITE_ONLY
                        : target || index == CALL_WORKSPACE ? CL_MEM_READ_WRITE
                                                            : CL_MEM_READ_ONLY;
   call_needs(call,
@@ -127,8 +127,7 @@ void call_set_channels(struct call *call) {
     if (call->tensors[CALL_SLOPE + i].count) given[i] = &channels[i], any = true;
   }
   if (!any) return;
-  call_ok(call,
-          tconv3d_weights_set_channels(call->weights, call->rig->queue, given[0], given[1], given[2], 0, NULL, NULL));
+  call_ok(call, tconv3d_weights_set_channels(call->weights, call->rig->queue, given[0], given[1], given[2], 0, NULL, NULL));
 }
 
 static void make_weights(struct call *call) {
@@ -171,7 +170,8 @@ static void write_bits(const struct call *call, int index) {
   cl_command_queue queue = call->rig->queue;
   size_t bytes = tensor->guarded.bytes;
   if (!bytes) return;
-  assert_cl(clEnqueueWriteBuffer(queue, tensor->guarded.mem, CL_TRUE, tensor->guarded.offset, bytes, tensor->bits, 0, NULL, NULL));
+  assert_cl(
+      clEnqueueWriteBuffer(queue, tensor->guarded.mem, CL_TRUE, tensor->guarded.offset, bytes, tensor->bits, 0, NULL, NULL));
   assert_cl(clFinish(queue)); /* a blocking write lets the host go on, not an out-of-order queue */
 }
 
@@ -205,7 +205,8 @@ void call_run(struct call *call) {
   call_needs(call, waited == CL_SUCCESS, "the event tells of a failure");
   for (int i = 0; i < TENSORS; ++i) {
     char why[WHY], what[WHY + 20];
-    if (guard_read(&call->tensors[i].guarded, call->rig->queue, i == CALL_TARGET ? call->result : NULL, why, sizeof why)) continue;
+    if (guard_read(&call->tensors[i].guarded, call->rig->queue, i == CALL_TARGET ? call->result : NULL, why, sizeof why))
+      continue;
     snprintf(what, sizeof what, "%s: %s", names[i], why);
     call_fails(call, what);
   }
@@ -223,9 +224,7 @@ void call_repeat(struct call *call) {
 
 void call_sums(const struct call *call, struct exact *exact) {
   const struct tensor *t = call->tensors;
-  const struct exact_inputs inputs = {.x = t[CALL_X].values,
-                                      .w = t[CALL_W].values,
-                                      .b = t[CALL_B].count ? t[CALL_B].values : NULL,
-                                      .gy = t[CALL_GY].values};
+  const struct exact_inputs inputs = {
+      .x = t[CALL_X].values, .w = t[CALL_W].values, .b = t[CALL_B].count ? t[CALL_B].values : NULL, .gy = t[CALL_GY].values};
   call_needs(call, exact_make(exact, &call->asked.desc, call->asked.operation, &inputs), "no memory for the exact sums");
 }

@@ -24,7 +24,19 @@ struct asked {
 };
 
 /* The tensors that a call may have; the target is named by its role, as x, w, b and gy are what is read. */
-enum { CALL_X, CALL_W, CALL_B, CALL_GY, CALL_RESIDUAL, CALL_SLOPE, CALL_SCALE, CALL_SHIFT, CALL_TARGET, CALL_WORKSPACE, TENSORS };
+enum {
+  CALL_X,
+  CALL_W,
+  CALL_B,
+  CALL_GY,
+  CALL_RESIDUAL,
+  CALL_SLOPE,
+  CALL_SCALE,
+  CALL_SHIFT,
+  CALL_TARGET,
+  CALL_WORKSPACE,
+  TENSORS
+};
 struct tensor {
   tconv3d_dtype type;
   size_t count; /* 0: the call has none */

@@ -92,14 +92,14 @@ bool exact_make(struct exact *exact, const tconv3d_desc *desc, tconv3d_operation
     for (size_t i = 0; i < y_count; ++i) add_one(exact, i / places % m, inputs->gy[i], 1);
     return true;
   }
-  struct walk walk = {.desc = desc,
-                      .exact = exact,
-                      .values = {convolves ? NULL : inputs->x, inputs->w, convolves ? inputs->x : inputs->gy},
-                      .target = operation == TCONV3D_GRAD_WEIGHT ? WEIGHT
-                                : operation == TCONV3D_FORWARD   ? LARGE
-                                                                 : SMALL,
-                      .channels = {convolves ? desc->out_channels : desc->in_channels, 0,
-                                   convolves ? desc->in_channels : desc->out_channels}};
+  struct walk walk = {
+      .desc = desc,
+      .exact = exact,
+      .values = {convolves ? NULL : inputs->x, inputs->w, convolves ? inputs->x : inputs->gy},
+      .target = operation == TCONV3D_GRAD_WEIGHT ? WEIGHT
+                : operation == TCONV3D_FORWARD   ? LARGE
+                                                 : SMALL,
+      .channels = {convolves ? desc->out_channels : desc->in_channels, 0, convolves ? desc->in_channels : desc->out_channels}};
   for (int a = 0; a < 3; ++a) {
     walk.size[SMALL][a] = convolves ? y[2 + a] : desc->input_size[a];
     walk.size[WEIGHT][a] = desc->kernel_size[a];
@@ -138,8 +138,8 @@ bool exact_right(const struct exact *exact, tconv3d_dtype type, const void *bits
   for (size_t i = 0; i < exact->count; ++i) {
     double stored = typed_value(type, bits, i), bound = nearest ? 0 : exact_bound(exact, i);
     if (exact_stored(type, stored, exact->value[i], bound)) continue;
-    snprintf(why, capacity, "[%zu] is %.17g; before it is stored as %s it must be %.17Lg to within %.3g (%g products)", i, stored,
-             typed_name(type), exact->value[i], bound, exact->products[i]);
+    snprintf(why, capacity, "[%zu] is %.17g; before it is stored as %s it must be %.17Lg to within %.3g (%g products)", i,
+             stored, typed_name(type), exact->value[i], bound, exact->products[i]);
     return false;
   }
   return true;
