@@ -24,7 +24,7 @@ static const int weight_exponents[8] = {0, 1, -1, 2, -2, 3, -3, 4};
 static uint16_t y_at(uint64_t o) {
   const uint64_t w = o % (2 * WIDTH), h = o / (2 * WIDTH) % (2 * HEIGHT), d = o / (2 * WIDTH) / (2 * HEIGHT);
   const uint64_t i = (d / 2 * HEIGHT + h / 2) * WIDTH + w / 2;
-  return (uint16_t)(x_at(i) + (weight_exponents[d % 2 * 4 + h % 2 * 2 + w % 2] << 10));
+  return (uint16_t)(x_at(i) + weight_exponents[d % 2 * 4 + h % 2 * 2 + w % 2] * 1024);
 }
 
 static tconv3d_desc large_layer(int64_t depth) {

@@ -207,17 +207,6 @@ static bool make_desc(const struct gradient_options *options, const struct array
   return kind->operation != TCONV3D_GRAD_WEIGHT || check_gy(&arrays->gy, shape, options->files[1], fault);
 }
 
-/* The target's axes: as many as GY has, five for a weight, one for a bias. */
-static bool make_target(const struct gradient_options *options, const tconv3d_desc *desc, struct arrays *arrays,
-                        struct fault *fault) {
-  int64_t shape[5];
-  tconv3d_operation operation = options->kind->operation;
-  tconv3d_status status = tconv3d_target_shape(desc, operation, shape);
-  if (status != TCONV3D_OK) return fault_from_status(fault, status);
-  int rank = operation == TCONV3D_GRAD_BIAS ? 1 : operation == TCONV3D_GRAD_WEIGHT ? 5 : arrays->gy.rank;
-  return npy_make(&arrays->target, arrays->x.data ? arrays->x.type : arrays->gy.type, rank, shape + (rank == 4), fault);
-}
-
 /* All but the first array in types that go with its own, which is the result's. */
 static bool set_types(struct arrays *arrays, tconv3d_desc *desc, struct fault *fault) {
   struct npy *first = arrays->x.data ? &arrays->x : &arrays->gy;
@@ -228,16 +217,24 @@ static bool set_types(struct arrays *arrays, tconv3d_desc *desc, struct fault *f
   return true;
 }
 
+/* The target's axes: as many as GY has, five for a weight, one for a bias. */
 static bool compute(const struct gradient_options *options, const tconv3d_desc *desc, struct arrays *arrays,
                     struct fault *fault) {
-  if (!make_target(options, desc, arrays, fault)) return false;
+  int64_t shape[5];
+  tconv3d_operation operation = options->kind->operation;
+  tconv3d_status status = tconv3d_target_shape(desc, operation, shape);
+  if (status != TCONV3D_OK) return fault_from_status(fault, status);
+  int rank = operation == TCONV3D_GRAD_BIAS ? 1 : operation == TCONV3D_GRAD_WEIGHT ? 5 : arrays->gy.rank;
   struct job job = {.device = &options->layer.device,
                     .desc = desc,
-                    .operation = options->kind->operation,
+                    .operation = operation,
                     .x = arrays->x.data,
                     .weight = arrays->w.data,
                     .gy = arrays->gy.data,
-                    .target = arrays->target.data};
+                    .target = &arrays->target,
+                    .target_type = arrays->x.data ? arrays->x.type : arrays->gy.type,
+                    .target_rank = rank,
+                    .target_shape = shape + (rank == 4)};
   return job_run(&job, fault);
 }
 

@@ -83,14 +83,16 @@ static bool check_bias(const struct run_options *options, const struct npy *b, c
 static bool compute(const struct device_options *device, const tconv3d_desc *desc, const int64_t shape[5],
                     struct arrays *arrays, struct fault *fault) {
   int skipped = 5 - arrays->x.rank; /* an unbatched x has an unbatched y */
-  if (!npy_make(&arrays->y, arrays->x.type, 5 - skipped, shape + skipped, fault)) return false;
   struct job job = {.device = device,
                     .desc = desc,
                     .operation = TCONV3D_FORWARD,
                     .x = arrays->x.data,
                     .weight = arrays->w.data,
                     .bias = arrays->b.data,
-                    .target = arrays->y.data};
+                    .target = &arrays->y,
+                    .target_type = arrays->x.type,
+                    .target_rank = 5 - skipped,
+                    .target_shape = shape + skipped};
   return job_run(&job, fault);
 }
 

@@ -41,7 +41,7 @@ static tconv3d_status run_layer(const struct job *job, const tconv3d_plan *plan,
   double start = seconds_now();
   tconv3d_status status = tconv3d_weights_create_host(plan, job->weight, job->bias, &weights);
   double packed = seconds_now();
-  if (status == TCONV3D_OK) status = tconv3d_run(plan, weights, input, job->target);
+  if (status == TCONV3D_OK) status = tconv3d_run(plan, weights, input, job->target->data);
   times->weights = packed - start;
   times->run = seconds_now() - packed;
   tconv3d_weights_destroy(weights);
@@ -50,7 +50,7 @@ static tconv3d_status run_layer(const struct job *job, const tconv3d_plan *plan,
 
 static tconv3d_status run_gradient(const struct job *job, const tconv3d_plan *plan, struct times *times) {
   double start = seconds_now();
-  tconv3d_status status = tconv3d_run_gradient(plan, job->x, job->gy, job->target);
+  tconv3d_status status = tconv3d_run_gradient(plan, job->x, job->gy, job->target->data);
   times->run = seconds_now() - start;
   return status;
 }
@@ -68,8 +68,10 @@ bool job_run(const struct job *job, struct fault *fault) {
   tconv3d_status status = tconv3d_plan_create(context, job->desc, &options, &plan);
   times.plan = seconds_now() - start;
   bool gradient = job->operation == TCONV3D_GRAD_WEIGHT || job->operation == TCONV3D_GRAD_BIAS;
-  if (status == TCONV3D_OK) status = gradient ? run_gradient(job, plan, &times) : run_layer(job, plan, &times);
-  bool done = status == TCONV3D_OK || fault_from_status(fault, status);
+  bool done = status == TCONV3D_OK ? npy_make(job->target, job->target_type, job->target_rank, job->target_shape, fault)
+                                   : fault_from_status(fault, status);
+  if (done) status = gradient ? run_gradient(job, plan, &times) : run_layer(job, plan, &times);
+  if (done && status != TCONV3D_OK) done = fault_from_status(fault, status);
   if (done && job->device->verbose) report(&info, plan, &times);
   tconv3d_plan_destroy(plan);
   tconv3d_context_destroy(context);

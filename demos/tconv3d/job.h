@@ -12,7 +12,10 @@ struct job {
   const tconv3d_desc *desc;
   tconv3d_operation operation;
   const void *x, *weight, *bias, *gy;
-  void *target;
+  struct npy *target; /* made once a plan has found that the device can hold it all, of this type and shape */
+  enum npy_type target_type;
+  int target_rank;
+  const int64_t *target_shape;
 };
 
 /* Reads an array with least to most axes; label and axes ("5 (N, C, D, H, W) are") are for
