@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """sanitized.py BUILD: the suite of a build with sanitizers. The leak checker stops the process to look at it, and gives up ("has
 encountered a fatal error") when a thread of the OpenCL runtime ends at that moment: a test that failed of this alone is run again,
-at most twice. Every other failure stands."""
+at most four times. Every other failure stands."""
 import json
 import os
 import subprocess
@@ -29,7 +29,7 @@ def run(names, log):
 
 
 status, again = run([], "testlog")
-for attempt in range(2):
+for attempt in range(4):
     if status and again:
         status, again = run(again, "testlog-again")
 sys.exit(1 if status else 0)
