@@ -10,11 +10,14 @@
  *
  * Weights are read once for TILE positions. Where those of a work-item outgrow the cache, CHUNK input channels at a time serve
  * all its positions, and the sums wait in memory meanwhile. x is read from a copy with zeros around it (pad.cl's) or, where no
- * tap reaches over an edge, in place. packed holds the weights in the order of use: [group][m block][residue d][residue
- * h][residue w][c][tap d][tap h][tap w][VECTORS*VECTOR], then the bias [group][m block][VECTORS*VECTOR]; channels past the last
- * are zero and never stored.
+ * tap reaches over an edge, in place; it and y may lie anywhere. EACH_ITS_OWN: of a depthwise layer whose x has neighbouring
+ * channels side by side the lanes are groups, taken for output channels of a layer with one of each kind; each has values of x
+ * of its own, and no block has channels past the last. Y_CHANNELS_LAST: y has neighbouring channels side by side. packed holds
+ * the weights in the order of use: [group][m block][residue d][residue h][residue w][c][tap d][tap h][tap w][VECTORS*VECTOR],
+ * then the bias [group][m block][VECTORS*VECTOR]; channels past the last are zero and never stored.
  *
- * Required: TRANSPOSED GROUPS GROUP_IN GROUP_OUT, KERNEL_ STRIDE_ INPUT_STEP_ for D H W, VECTOR VECTORS TILE TILES (at most so
+ * Required: TRANSPOSED GROUPS GROUP_IN GROUP_OUT, the weights' strides WEIGHT_, KERNEL_ STRIDE_ INPUT_STEP_ for D H W,
+ * EACH_ITS_OWN Y_CHANNELS_LAST STREAM VECTOR VECTORS TILE TILES (at most so
  * many a work-item) CHUNK, MIN_OFFSET_ for D H W, and for D, H and W RESIDUES_ and the tables by residue TAP_START_ (residues+1
  * values: how many taps the residues before have), FIRST_TAP_, FIRST_OFFSET_, and the steps TAP_STEP_, OFFSET_STEP_. */
 #include "common.cl"
@@ -27,6 +30,9 @@
 #if !defined(KERNEL_D) || !defined(KERNEL_H) || !defined(KERNEL_W) || !defined(STRIDE_D) || !defined(STRIDE_H) || \
     !defined(STRIDE_W)
 #error "KERNEL_ and STRIDE_ D, H and W are required"
+#endif
+#if !defined(EACH_ITS_OWN) || !defined(Y_CHANNELS_LAST) || !defined(STREAM)
+#error "EACH_ITS_OWN, Y_CHANNELS_LAST and STREAM are required"
 #endif
 #if !defined(VECTOR) || !defined(VECTORS) || !defined(TILE) || !defined(TILES) || !defined(CHUNK)
 #error "VECTOR, VECTORS, TILE, TILES and CHUNK are required"
@@ -108,24 +114,46 @@ T3_SINGLE void channels_pack(ulong items, __global const W_STORED *restrict w, u
       packed[(ulong)GROUPS * M_BLOCKS * BLOCK_WEIGHTS + item * CHANNELS + m] =
           has_bias && m < channels ? READ_W(b + b_start + group * GROUP_OUT + first_m + m) : 0;
 
-  w += w_start + group * GROUP_IN * GROUP_OUT * KERNEL_D * KERNEL_H * KERNEL_W;
+  w += w_start;
   __global REAL *to = packed + item * BLOCK_WEIGHTS + phase_start(a);
   for (uint c = 0; c < GROUP_IN; ++c)
     for (uint jd = 0; jd < taps_of(tap_start_d, a.d); ++jd)
       for (uint jh = 0; jh < taps_of(tap_start_h, a.h); ++jh)
         for (uint jw = 0; jw < taps_of(tap_start_w, a.w); ++jw, to += CHANNELS) {
-          const ulong tap = ((first_tap_d[a.d] + jd * TAP_STEP_D) * KERNEL_H + first_tap_h[a.h] + jh * TAP_STEP_H) * KERNEL_W +
-                            first_tap_w[a.w] + jw * TAP_STEP_W;
+          const uint kd = first_tap_d[a.d] + jd * TAP_STEP_D, kh = first_tap_h[a.h] + jh * TAP_STEP_H;
+          const uint kw = first_tap_w[a.w] + jw * TAP_STEP_W;
           for (uint m = 0; m < CHANNELS; ++m)
-            to[m] = m < channels ? READ_W(w + WEIGHT_OF(c, first_m + m) * KERNEL_D * KERNEL_H * KERNEL_W + tap) : 0;
+            to[m] = m < channels ? READ_W(w + WEIGHT_AT(group, c, first_m + m, kd, kh, kw)) : 0;
         }
 }
 
-/* run: positions of a work-item, at most TILES*TILE, a multiple of TILE. */
+/* What position i of a tile multiplies vector v of weights with; at: its value of the first channel. */
+#if EACH_ITS_OWN
+#define X_VALUE(at, v) VLOAD((at) + (v)*VECTOR)
+#else
+#define X_VALUE(at, v) ((VEC)(*(at)))
+#endif
+
+#define NOWHERE LONG_MIN
+
+#if Y_CHANNELS_LAST
+static inline void put_channels(__global Y_STORED *to, VEC sums, const finish_channels_t *f) {
+#ifdef STORE_PAST_CACHE
+  if (((size_t)to & (LINE_BYTES - 1)) == 0) {
+    STORE_PAST_CACHE(finish_channels(to, sums, f), to);
+    return;
+  }
+#endif
+  store_channels(to, sums, f);
+}
+#endif
+
+/* x_ and y_: strides of what x is read from, and of y. run: positions of a work-item, at most TILES*TILE, a multiple of TILE.
+ */
 T3_SINGLE void channels(ulong items, __global const REAL *restrict x, ulong x_start, __global const REAL *restrict packed,
-                        ulong packed_start, __global Y_STORED *Y_RESTRICT y, ulong y_start, long batch, long padded_d,
-                        long padded_h, long padded_w, long in_d, long in_h, long in_w, long out_d, long out_h, long out_w,
-                        long run RESIDUAL_ARGS) {
+                        ulong packed_start, __global Y_STORED *Y_RESTRICT y, ulong y_start, long batch, long x_n, long x_c,
+                        long x_d, long x_h, long x_w, long in_d, long in_h, long in_w, long y_n, long y_c, long y_d, long y_h,
+                        long y_w, long out_d, long out_h, long out_w, long run RESIDUAL_ARGS) {
   ulong item = get_global_id(0);
   if (item >= items) return;
   const residue_t a = residue_of(&item);
@@ -135,18 +163,16 @@ T3_SINGLE void channels(ulong items, __global const REAL *restrict x, ulong x_st
              count_w = (out_w + STRIDE_W - 1) / STRIDE_W;
   const uint all = count_d * count_h * count_w * (uint)batch, runs = (all + (uint)run - 1) / (uint)run;
   const uint first = item % runs * (uint)run;
-  const ulong group = item / runs;
+  const long group = item / runs;
 
-  const int plane = (int)(padded_h * padded_w), pitch = (int)padded_w;
-  const ulong channel = (ulong)padded_d * plane;
-  x += x_start + group * GROUP_IN * channel;
+  x += x_start + (EACH_ITS_OWN ? m_block * CHANNELS : group * GROUP_IN) * x_c;
   packed += packed_start;
   const ulong block = group * M_BLOCKS + m_block;
   __global const REAL *bias = packed + (ulong)GROUPS * M_BLOCKS * BLOCK_WEIGHTS + block * CHANNELS;
   __global const REAL *weights = packed + block * BLOCK_WEIGHTS + phase_start(a);
 
   /* Of each tap of the residue: its input offsets, and how far from a position's own place in x that is. */
-  long shift[KERNEL_D * KERNEL_H * KERNEL_W]; /* a channel may be larger than an int, a plane is not */
+  long shift[KERNEL_D * KERNEL_H * KERNEL_W];
   offset_t offset[KERNEL_D * KERNEL_H * KERNEL_W];
   int taps = 0;
   for (uint jd = 0; jd < taps_of(tap_start_d, a.d); ++jd)
@@ -154,32 +180,29 @@ T3_SINGLE void channels(ulong items, __global const REAL *restrict x, ulong x_st
       for (uint jw = 0; jw < taps_of(tap_start_w, a.w); ++jw) {
         const offset_t o = {first_offset_d[a.d] - (int)jd * OFFSET_STEP_D, first_offset_h[a.h] - (int)jh * OFFSET_STEP_H,
                             first_offset_w[a.w] - (int)jw * OFFSET_STEP_W};
-        shift[taps] = (long)(o.d - MIN_OFFSET_D) * plane + (o.h - MIN_OFFSET_H) * pitch + o.w - MIN_OFFSET_W;
+        shift[taps] = (o.d - MIN_OFFSET_D) * x_d + (o.h - MIN_OFFSET_H) * x_h + (o.w - MIN_OFFSET_W) * x_w;
         offset[taps++] = o;
       }
-  /* Where each position lies in x and in y; -1: no such output. Positions past the last repeat it. */
-  ulong from[TILES * TILE];
-  long to[TILES * TILE];
+  /* Where each position lies in x and in y; NOWHERE: no such output. Positions past the last repeat it. */
+  long from[TILES * TILE], to[TILES * TILE];
   offset_t low[TILES], high[TILES];
-  const ulong y_channel = (ulong)out_d * out_h * out_w;
   const uint tiles = (min((uint)run, all - first) + TILE - 1) / TILE;
   for (uint i = 0; i < tiles * TILE; ++i) {
     const uint position = min(first + i, all - 1), t = i / TILE;
-    const ulong image = position % (uint)batch;
+    const long image = position % (uint)batch;
     const uint place = position / (uint)batch;
     const uint tw = place % count_w, th = place / count_w % count_h, td = place / (count_w * count_h);
     const uint od = td * STRIDE_D + a.d, oh = th * STRIDE_H + a.h, ow = tw * STRIDE_W + a.w;
     const bool real = first + i < all && od < out_d && oh < out_h && ow < out_w, begins = i % TILE == 0;
-    from[i] =
-        image * GROUPS * GROUP_IN * channel + (ulong)td * INPUT_STEP_D * plane + th * INPUT_STEP_H * pitch + tw * INPUT_STEP_W;
-    to[i] = real ? (long)(image * GROUPS * GROUP_OUT * y_channel + ((ulong)od * out_h + oh) * out_w + ow) : -1;
+    from[i] = image * x_n + td * INPUT_STEP_D * x_d + th * INPUT_STEP_H * x_h + tw * INPUT_STEP_W * x_w;
+    to[i] = real ? image * y_n + od * y_d + oh * y_h + ow * y_w : NOWHERE;
     low[t].d = begins ? (int)td : min(low[t].d, (int)td), high[t].d = begins ? (int)td : max(high[t].d, (int)td);
     low[t].h = begins ? (int)th : min(low[t].h, (int)th), high[t].h = begins ? (int)th : max(high[t].h, (int)th);
     low[t].w = begins ? (int)tw : min(low[t].w, (int)tw), high[t].w = begins ? (int)tw : max(high[t].w, (int)tw);
   }
   const uint real_channels = min((uint)CHANNELS, GROUP_OUT - m_block * CHANNELS);
   __global const Y_STORED *all_y = y + y_start, *residuals = RESIDUAL_OF(y, y_start);
-  y += y_start + (group * GROUP_OUT + m_block * CHANNELS) * y_channel;
+  y += y_start + (group * GROUP_OUT + m_block * CHANNELS) * y_c;
 
   typedef union {
     VEC vector[TILE][VECTORS];
@@ -194,7 +217,7 @@ T3_SINGLE void channels(ulong items, __global const REAL *restrict x, ulong x_st
       for (int i = 0; i < TILE; ++i)
 #pragma unroll
         for (int v = 0; v < VECTORS; ++v) sums[i][v] = first_c ? kept[t].vector[i][v] : VLOAD(bias + v * VECTOR);
-      ulong at[TILE];
+      long at[TILE];
 #pragma unroll
       for (int i = 0; i < TILE; ++i) at[i] = from[t * TILE + i];
 
@@ -213,8 +236,8 @@ T3_SINGLE void channels(ulong items, __global const REAL *restrict x, ulong x_st
       }
 
       __global const REAL *w = weights + (ulong)first_c * taps * CHANNELS;
-      __global const REAL *xc = x + first_c * channel;
-      for (uint c = first_c; c < end_c; ++c, xc += channel, w += (ulong)taps * CHANNELS)
+      __global const REAL *xc = x + first_c * x_c;
+      for (uint c = first_c; c < end_c; ++c, xc += x_c, w += (ulong)taps * CHANNELS)
         for (int j = 0; j < inside; ++j) {
           __global const REAL *row = xc + tap_shift[j];
           VEC value[VECTORS];
@@ -222,9 +245,8 @@ T3_SINGLE void channels(ulong items, __global const REAL *restrict x, ulong x_st
           for (int v = 0; v < VECTORS; ++v) value[v] = VLOAD(w + tap_weight[j] + v * VECTOR);
 #pragma unroll
           for (int i = 0; i < TILE; ++i) {
-            const VEC broadcast = (VEC)row[at[i]];
 #pragma unroll
-            for (int v = 0; v < VECTORS; ++v) sums[i][v] = fma(broadcast, value[v], sums[i][v]);
+            for (int v = 0; v < VECTORS; ++v) sums[i][v] = fma(X_VALUE(row + at[i], v), value[v], sums[i][v]);
           }
         }
 #pragma unroll
@@ -232,10 +254,19 @@ T3_SINGLE void channels(ulong items, __global const REAL *restrict x, ulong x_st
 #pragma unroll
         for (int v = 0; v < VECTORS; ++v) kept[t].vector[i][v] = sums[i][v];
       if (end_c < GROUP_IN) continue;
-      for (uint m = 0; m < real_channels; ++m) {
-        const finish_t f = finish_of(packed, group * GROUP_OUT + m_block * CHANNELS + m, all_y, residuals);
+      const uint first_m = group * GROUP_OUT + m_block * CHANNELS;
+      uint m = 0;
+#if Y_CHANNELS_LAST
+      for (; m + VECTOR <= real_channels; m += VECTOR) {
+        const finish_channels_t f = finish_channels_of(packed, first_m + m, all_y, residuals);
         for (int i = 0; i < TILE; ++i)
-          if (to[t * TILE + i] >= 0) store_one(y + m * y_channel + to[t * TILE + i], kept[t].lane[i][m], &f);
+          if (to[t * TILE + i] != NOWHERE) put_channels(y + m + to[t * TILE + i], kept[t].vector[i][m / VECTOR], &f);
+      }
+#endif
+      for (; m < real_channels; ++m) {
+        const finish_t f = finish_of(packed, first_m + m, all_y, residuals);
+        for (int i = 0; i < TILE; ++i)
+          if (to[t * TILE + i] != NOWHERE) store_one(y + m * y_c + to[t * TILE + i], kept[t].lane[i][m], &f);
       }
     }
   }

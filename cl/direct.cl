@@ -2,7 +2,8 @@
  *   y[n][m][o] = b[m] + sum over c of the group, and k with (o + padding - k*dilation) divisible by stride and the quotient i
  * in range, of x[n][c][i] * w[c][m][k]. Any layer, any size: 64-bit indexes, no workspace. Every tap is looked at and most are
  * skipped when strided. packed: w as given, then b (zeros when absent). A convolution's i is o*stride - padding + k*dilation.
- * Required: TRANSPOSED GROUPS GROUP_IN GROUP_OUT, KERNEL_ STRIDE_ INPUT_STEP_ PADDING_ DILATION_ each for D H W. */
+ * x and y may lie anywhere: x_n to y_w are their strides. Required: the weights' strides WEIGHT_, TRANSPOSED GROUPS GROUP_IN
+ * GROUP_OUT, KERNEL_ STRIDE_ INPUT_STEP_ PADDING_ DILATION_ each for D H W. */
 #include "common.cl"
 #include "epilogue.cl"
 
@@ -25,7 +26,7 @@ __kernel void direct_pack(ulong items, __global const W_STORED *w, ulong w_start
                           __global REAL *packed, ulong packed_start, long has_bias) {
   ulong i = get_global_id(0);
   if (i >= items) return;
-  REAL value = i < WEIGHTS ? READ_W(w + w_start + i) : has_bias ? READ_W(b + b_start + i - WEIGHTS) : 0;
+  REAL value = i < WEIGHTS ? READ_W(w + w_start + weight_place(i)) : has_bias ? READ_W(b + b_start + i - WEIGHTS) : 0;
   packed[packed_start + i] = value;
 }
 
@@ -47,8 +48,9 @@ __kernel void direct_pack(ulong items, __global const W_STORED *w, ulong w_start
 #endif
 
 __kernel void direct(ulong items, __global const X_STORED *x, ulong x_start, __global const REAL *packed, ulong packed_start,
-                     __global Y_STORED *y, ulong y_start, long in_d, long in_h, long in_w, long out_d, long out_h,
-                     long out_w RESIDUAL_ARGS) {
+                     __global Y_STORED *y, ulong y_start, long in_d, long in_h, long in_w, long x_n, long x_c, long x_d,
+                     long x_h, long x_w, long out_d, long out_h, long out_w, long y_n, long y_c, long y_d, long y_h,
+                     long y_w RESIDUAL_ARGS) {
   ulong item = get_global_id(0);
   if (item >= items) return;
   ulong rest = item;
@@ -58,12 +60,10 @@ __kernel void direct(ulong items, __global const X_STORED *x, ulong x_start, __g
   rest /= out_h;
   const long od = rest % out_d;
   rest /= out_d;
-  const ulong m = rest % ((ulong)GROUPS * GROUP_OUT);
-  const ulong n = rest / ((ulong)GROUPS * GROUP_OUT);
+  const long m = rest % ((ulong)GROUPS * GROUP_OUT), n = rest / ((ulong)GROUPS * GROUP_OUT);
   const ulong group = m / GROUP_OUT;
-  const ulong channel = (ulong)in_d * in_h * in_w;
 
-  x += x_start + (n * GROUPS + group) * GROUP_IN * channel;
+  x += x_start + n * x_n + (long)group * GROUP_IN * x_c;
   packed += packed_start;
   const finish_t f = finish_of(packed, m, y + y_start, RESIDUAL_OF(y, y_start));
   const REAL bias = packed[WEIGHTS + m];
@@ -72,7 +72,11 @@ __kernel void direct(ulong items, __global const X_STORED *x, ulong x_start, __g
   /* Four sums at once: one would wait for its own result at every step. */
   REAL sum = bias;
   REAL4 partial = 0;
-#define TAP(c) tap[WEIGHT_OF(c, m % GROUP_OUT) * TAPS]
+#if TRANSPOSED
+#define TAP(c) tap[((c)*GROUP_OUT + m % GROUP_OUT) * TAPS]
+#else
+#define TAP(c) tap[(m % GROUP_OUT * GROUP_IN + (c)) * TAPS]
+#endif
   for (long kd = 0; kd < KERNEL_D; ++kd) {
     const long id = MEETS(od, kd, APART_D, PADDING_D, DILATION_D, in_d);
     if (id < 0) continue;
@@ -82,17 +86,18 @@ __kernel void direct(ulong items, __global const X_STORED *x, ulong x_start, __g
       for (long kw = 0; kw < KERNEL_W; ++kw) {
         const long iw = MEETS(ow, kw, APART_W, PADDING_W, DILATION_W, in_w);
         if (iw < 0) continue;
-        __global const X_STORED *from = x + (id * in_h + ih) * in_w + iw;
+        __global const X_STORED *from = x + id * x_d + ih * x_h + iw * x_w;
         __global const REAL *tap = packed + (kd * KERNEL_H + kh) * KERNEL_W + kw;
-        ulong c = 0;
+        long c = 0;
         for (; c + 4 <= GROUP_IN; c += 4) {
-          const REAL4 value = (REAL4)(READ_X(from + c * channel), READ_X(from + (c + 1) * channel),
-                                      READ_X(from + (c + 2) * channel), READ_X(from + (c + 3) * channel));
+          const REAL4 value = (REAL4)(READ_X(from + c * x_c), READ_X(from + (c + 1) * x_c), READ_X(from + (c + 2) * x_c),
+                                      READ_X(from + (c + 3) * x_c));
           partial = fma(value, (REAL4)(TAP(c), TAP(c + 1), TAP(c + 2), TAP(c + 3)), partial);
         }
-        for (; c < GROUP_IN; ++c) sum = fma(READ_X(from + c * channel), TAP(c), sum);
+        for (; c < GROUP_IN; ++c) sum = fma(READ_X(from + c * x_c), TAP(c), sum);
       }
     }
   }
-  store_one(y + y_start + item, sum + ((partial.x + partial.y) + (partial.z + partial.w)), &f);
+  y += y_start + n * y_n + m * y_c + od * y_d + oh * y_h + ow * y_w;
+  store_one(y, sum + ((partial.x + partial.y) + (partial.z + partial.w)), &f);
 }

@@ -17,6 +17,7 @@
  * gradient.cl says. */
 #include "common.cl"
 #include "gradient.cl"
+#include "pad.cl"
 
 #if !defined(GROUPS) || !defined(GROUP_IN) || !defined(GROUP_OUT)
 #error "GROUPS, GROUP_IN and GROUP_OUT are required"
@@ -192,17 +193,16 @@ T3_SINGLE void dots(ulong items, __global const REAL *restrict x, ulong x_start,
     }
   }
 
-  to += to_start + ((group * GROUP_IN + first_c) * GROUP_OUT + first_m) * TAPS;
-#if PARTIAL
-  to += chunk * GROUPS * GROUP_IN * GROUP_OUT * TAPS;
-#endif
+  to += to_start;
+  const ulong first = ((group * GROUP_IN + first_c) * GROUP_OUT + first_m) * TAPS;
   for (uint c = 0; c < channels_c; ++c)
     for (uint i = 0; i < channels_m * TAPS; ++i) {
-      __global TARGET *place = to + (ulong)c * GROUP_OUT * TAPS + i;
+      const ulong at = first + (ulong)c * GROUP_OUT * TAPS + i;
       const REAL sum = sum_of(kept[c * BLOCK_M * TAPS + i]);
 #if PARTIAL
-      *place = sum;
+      to[chunk * GROUPS * GROUP_IN * GROUP_OUT * TAPS + at] = sum;
 #else
+      __global TARGET *place = to + weight_place(at);
       WRITE_Y(MERGE(sum, place), place);
 #endif
     }
@@ -220,7 +220,8 @@ T3_SINGLE void dots_sum(ulong items, __global const REAL *restrict partial, ulon
   for (ulong i = item * 64; i < end; ++i) {
     REAL sum = 0;
     for (long chunk = 0; chunk < chunks; ++chunk) sum += partial[chunk * count + i];
-    WRITE_Y(MERGE(sum, gw + i), gw + i);
+    __global Y_STORED *to = gw + weight_place(i);
+    WRITE_Y(MERGE(sum, to), to);
   }
 }
 #endif

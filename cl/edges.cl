@@ -1,8 +1,8 @@
 /* edges.cl: how kernels that take x by rows reach it: in a copy with zeros around (pad.cl's), or, EDGES, in place although taps
  * reach over the ends of rows and planes. Then lanes outside a row are masked, rows outside a plane are one of zeros, and the
  * first and the last row of all of x, outside of which no memory may be touched, are read from copies with margins. Reading
- * other rows over their ends meets their neighbours. The masks cost less than writing and reading the copy, most where few
- * output channels share it.
+ * other rows over their ends meets their neighbours, or what lies between them. The masks cost less than writing and reading
+ * the copy, most where few output channels share it.
  *
  * Required: those of lines.cl and strided.cl, INPUT_STEP_H, MIN_OFFSET_W, EDGES; with EDGES MARGIN (elements before a row that
  * are loaded) and FREE_OFFSET (the greatest input offset that keeps every output within its row of x; -1: none). */
@@ -19,24 +19,24 @@
 
 /* edge: the first row of x, its last one, and zeros, each with MARGIN elements before it, in width elements. */
 T3_SINGLE void edges(ulong items, __global const X_STORED *restrict x, ulong x_start, __global REAL *restrict edge,
-                     ulong edge_start, long rows, long in_w, long width) {
+                     ulong edge_start, long last_row, long in_w, long width) {
   if (get_global_id(0) >= items) return;
   x += x_start;
   edge += edge_start;
-  pad_row(edge, (int)width, x, (int)in_w, -MARGIN);
-  pad_row(edge + width, (int)width, x + (rows - 1) * in_w, (int)in_w, -MARGIN);
-  pad_row(edge + 2 * width, (int)width, x, 0, 0);
+  pad_row(edge, (int)width, x, (int)in_w, -MARGIN, 1);
+  pad_row(edge + width, (int)width, x + last_row, (int)in_w, -MARGIN, 1);
+  pad_row(edge + 2 * width, (int)width, x, 0, 0, 1);
 }
 
-/* Where x lies: its planes first and last, the rows that edges made, and the size of a plane. */
+/* Where x lies: its planes first and last, the rows that edges made, how many rows a plane has and how far apart. */
 typedef struct {
   __global const REAL *first_plane, *last_plane, *first_row, *last_row, *zeros;
-  int in_h, in_w;
+  int in_h, pitch;
 } input_t;
 
-static inline input_t input_of(__global const REAL *x, long planes, int in_h, int in_w, __global const REAL *edge, long width) {
-  const input_t input = {
-      x, x + (planes - 1) * in_h * in_w, edge + MARGIN, edge + width + MARGIN, edge + 2 * width + MARGIN, in_h, in_w};
+static inline input_t input_of(__global const REAL *x, long last_plane, int in_h, int pitch, __global const REAL *edge,
+                               long width) {
+  const input_t input = {x, x + last_plane, edge + MARGIN, edge + width + MARGIN, edge + 2 * width + MARGIN, in_h, pitch};
   return input;
 }
 
@@ -48,11 +48,11 @@ static inline void find_rows(__global const REAL **row, int count, const input_t
 #define ROW_H(r) (h + (r)*INPUT_STEP_H)
   if (h >= 0 && ROW_H(count - 1) < in_h)
 #pragma unroll
-    for (int r = 0; r < count; ++r) row[r] = plane + (ROW_H(r) * input->in_w + w);
+    for (int r = 0; r < count; ++r) row[r] = plane + (ROW_H(r) * input->pitch + w);
   else
 #pragma unroll
     for (int r = 0; r < count; ++r)
-      row[r] = ROW_H(r) >= 0 && ROW_H(r) < in_h ? plane + (ROW_H(r) * input->in_w + w) : input->zeros + w;
+      row[r] = ROW_H(r) >= 0 && ROW_H(r) < in_h ? plane + (ROW_H(r) * input->pitch + w) : input->zeros + w;
   if (plane != input->first_plane && plane != input->last_plane) return;
 #pragma unroll
   for (int r = 0; r < count; ++r) {

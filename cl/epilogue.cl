@@ -41,6 +41,24 @@ static inline finish_t finish_of(__global const REAL *packed, uint m, __global c
   return f;
 }
 
+#ifdef VECTOR
+/* The same for VECTOR neighbouring output channels. */
+typedef struct {
+  VEC slope, scale, shift;
+  __global const Y_STORED *y, *residual;
+} finish_channels_t;
+
+static inline finish_channels_t finish_channels_of(__global const REAL *packed, uint m, __global const Y_STORED *y,
+                                                   __global const Y_STORED *residual) {
+  finish_channels_t f = {(VEC)0, (VEC)1, (VEC)0, y, residual};
+#if PER_CHANNEL
+  packed += CHANNELS_AT + m;
+  f.slope = VLOAD(packed), f.scale = VLOAD(packed + OUT_CHANNELS), f.shift = VLOAD(packed + 2 * OUT_CHANNELS);
+#endif
+  return f;
+}
+#endif
+
 #include "activation.cl"
 
 #if AFFINE == 1
@@ -64,22 +82,31 @@ static inline finish_t finish_of(__global const REAL *packed, uint m, __global c
 #define ADD_TARGET(v, T, READ)
 #endif
 
-#define DEFINE_STORE(FINISH, STORE, T, READ, WRITE)                         \
-  static inline T FINISH(__global Y_STORED *to, T v, const finish_t *f) {   \
-    AFFINE_FIRST(v, T)                                                      \
-    v = ACTIVATE(v, T);                                                     \
-    ADD_RESIDUAL(v, T, READ)                                                \
-    AFFINE_LAST(v, T)                                                       \
-    ADD_TARGET(v, T, READ)                                                  \
-    return v;                                                               \
-  }                                                                         \
-  static inline void STORE(__global Y_STORED *to, T v, const finish_t *f) { \
-    WRITE(FINISH(to, v, f), to);                                            \
+#define DEFINE_STORE(FINISH, STORE, T, F, READ, WRITE)               \
+  static inline T FINISH(__global Y_STORED *to, T v, const F *f) {   \
+    AFFINE_FIRST(v, T)                                               \
+    v = ACTIVATE(v, T);                                              \
+    ADD_RESIDUAL(v, T, READ)                                         \
+    AFFINE_LAST(v, T)                                                \
+    ADD_TARGET(v, T, READ)                                           \
+    return v;                                                        \
+  }                                                                  \
+  static inline void STORE(__global Y_STORED *to, T v, const F *f) { \
+    WRITE(FINISH(to, v, f), to);                                     \
   }
-DEFINE_STORE(finish_one, store_one, REAL, READ_Y, WRITE_Y)
+DEFINE_STORE(finish_one, store_one, REAL, finish_t, READ_Y, WRITE_Y)
 #ifdef VECTOR
-DEFINE_STORE(finish_vector, store_vector, VEC, VREAD_Y, VWRITE_Y)
-DEFINE_STORE(finish_half_vector, store_half_vector, HALF_VEC, HALF_VREAD_Y, HALF_VWRITE_Y)
+DEFINE_STORE(finish_vector, store_vector, VEC, finish_t, VREAD_Y, VWRITE_Y)
+DEFINE_STORE(finish_half_vector, store_half_vector, HALF_VEC, finish_t, HALF_VREAD_Y, HALF_VWRITE_Y)
+DEFINE_STORE(finish_channels, store_channels, VEC, finish_channels_t, VREAD_Y, VWRITE_Y)
+#endif
+
+/* Where y outgrows the caches (STREAM) whole lines of them may be stored past them. */
+#if STREAM && defined(__has_builtin)
+#if __has_builtin(__builtin_nontemporal_store)
+#define LINE_BYTES 64
+#define STORE_PAST_CACHE(value, to) __builtin_nontemporal_store(value, (__global VEC *)(to))
+#endif
 #endif
 
 /* Whether storing reads what it replaces, or may: then nothing may be stored twice. */

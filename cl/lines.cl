@@ -30,13 +30,6 @@
 #define TRIPLE(j, a, b, c) __builtin_shufflevector(__builtin_shufflevector(a, b, LANES(MIX_LANE, j)), c, LANES(ADD_LANE, j))
 #endif
 
-#if STREAM && defined(__has_builtin)
-#if __has_builtin(__builtin_nontemporal_store)
-#define CACHE_LINE 64 /* bytes */
-#define STORE_PAST_CACHE(value, to) __builtin_nontemporal_store(value, (__global VEC *)(to))
-#endif
-#endif
-
 /* VECTOR*STRIDE_W values of one m, h and v as they lie in memory: sums, one residue after another; or outputs in the order of a
  * row of y, which interleave makes of them. */
 typedef union {
@@ -98,7 +91,7 @@ static inline void store_outputs(__global Y_STORED *to, const line_t *sums, int 
     interleave(sums, &whole);
 #ifdef STORE_PAST_CACHE
     /* All of them or none: they fill lines of the cache together, and a line that is filled in part that way is slow. */
-    if (((size_t)to & (CACHE_LINE - 1)) == 0) {
+    if (((size_t)to & (LINE_BYTES - 1)) == 0) {
 #pragma unroll
       for (int i = 0; i < STRIDE_W; ++i) STORE_PAST_CACHE(finish_vector(to + i * VECTOR, whole.vector[i], f), to + i * VECTOR);
       return;

@@ -17,6 +17,7 @@
  * KERNEL_W) C_TILES M_TILES POSITIONS PARTIAL; BETA as gradient.cl says. */
 #include "common.cl"
 #include "gradient.cl"
+#include "pad.cl"
 
 #if !defined(GROUPS) || !defined(GROUP_IN) || !defined(GROUP_OUT)
 #error "GROUPS, GROUP_IN and GROUP_OUT are required"
@@ -74,7 +75,7 @@ static inline block_t block_of(ulong index) {
 /* Writes VECTOR rows of sums from row on, of VECTOR channels from c on: those that exist. */
 static inline void put(VEC a[VECTOR], __global Y_STORED *gw, block_t b, uint c, uint row) {
   const uint rows = min((uint)VECTOR, b.channels_m * TAPS - row), channels = min((uint)VECTOR, b.channels_c - c);
-  gw += ((b.group * GROUP_IN + b.first_c + c) * GROUP_OUT + b.first_m) * TAPS + row;
+  const ulong first = ((b.group * GROUP_IN + b.first_c + c) * GROUP_OUT + b.first_m) * TAPS + row;
   transpose(a);
   union {
     VEC vector[VECTOR];
@@ -82,9 +83,14 @@ static inline void put(VEC a[VECTOR], __global Y_STORED *gw, block_t b, uint c, 
   } columns;
 #pragma unroll
   for (uint l = 0; l < VECTOR; ++l) columns.vector[l] = a[l];
-  NO_UNROLL for (uint l = 0; l < channels; ++l, gw += (ulong)GROUP_OUT * TAPS) {
-    if (rows == VECTOR) VWRITE_Y(VMERGE(columns.vector[l], gw), gw);
-    NO_UNROLL for (uint r = 0; r < rows && rows < VECTOR; ++r) WRITE_Y(MERGE(columns.lane[l][r], gw + r), gw + r);
+  NO_UNROLL for (uint l = 0; l < channels; ++l) {
+    const ulong at = first + l * (ulong)GROUP_OUT * TAPS;
+    const bool whole = WEIGHT_DENSE && rows == VECTOR;
+    if (whole) VWRITE_Y(VMERGE(columns.vector[l], gw + at), gw + at);
+    NO_UNROLL for (uint r = 0; r < rows && !whole; ++r) {
+      __global Y_STORED *to = gw + weight_place(at + r);
+      WRITE_Y(MERGE(columns.lane[l][r], to), to);
+    }
   }
 }
 

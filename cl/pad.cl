@@ -1,32 +1,115 @@
-/* pad.cl: the copy of x with zeros around it that lets a tap reach over an edge without a check, for the kernels of CPU
- * devices. padded[n][c][d][h][w] = x[n][c][d + MIN_OFFSET_D][h + MIN_OFFSET_H][w + MIN_OFFSET_W] where that is inside x, else
- * 0. Required: MIN_OFFSET_ for D H W. */
-#if !defined(MIN_OFFSET_D) || !defined(MIN_OFFSET_H) || !defined(MIN_OFFSET_W)
-#error "MIN_OFFSET_ D, H and W are required"
-#endif
+/* pad.cl: the copy of x, in the type of the sums, with zeros around it that let a tap reach over an edge without a check, for
+ * the kernels of CPU devices: copy[n][c][d][h][w] = x[n][c][d + first_d][h + first_h][w + first_w] where that is inside x, else
+ * 0. x may lie anywhere: x_n, x_c, x_d, x_h and x_w are its strides. The gradients take it as a dense copy, of gy too.
+ *
+ * pad copies rows, pad_turned (PAD_TURNED) channels-last tensors into rows, pad_last (PAD_LAST) such tensors as they are, to
+ * copy[n][d][h][w][c]. */
+#include "turn.cl"
 
-/* Copies one row: dst[i] = src[i + shift] where that is inside the row of in elements, else 0. */
-static inline void pad_row(__global REAL *restrict dst, int width, __global const X_STORED *restrict src, int in, int shift) {
+/* Copies one row: dst[i] = src[(i + shift)*step] where i + shift is inside the row of in elements, else 0. */
+static inline void pad_row(__global REAL *restrict dst, int width, __global const X_STORED *restrict src, int in, int shift,
+                           long step) {
   const int begin = clamp(-shift, 0, width), end = clamp(in - shift, begin, width);
   for (int i = 0; i < begin; ++i) dst[i] = 0;
-  for (int i = begin; i < end; ++i) dst[i] = READ_X(src + i + shift);
+  if (step == 1)
+    for (int i = begin; i < end; ++i) dst[i] = READ_X(src + i + shift);
+  else
+    for (int i = begin; i < end; ++i) dst[i] = READ_X(src + (i + shift) * step);
   for (int i = end; i < width; ++i) dst[i] = 0;
 }
 
-/* One work-item fills one (image and channel, depth) plane of the padded copy, the last one also the slack zeros after it. */
-T3_SINGLE void pad(ulong items, __global const X_STORED *restrict x, ulong x_start, __global REAL *restrict padded,
-                   ulong padded_start, long in_d, long in_h, long in_w, long padded_d, long padded_h, long padded_w,
-                   long slack) {
+#define PAD_ARGS                                                                                                              \
+  ulong items, __global const X_STORED *restrict x, ulong x_start, __global REAL *restrict padded, ulong padded_start,        \
+      long channels, long in_d, long in_h, long in_w, long first_d, long first_h, long first_w, long padded_d, long padded_h, \
+      long padded_w, long slack, long x_n, long x_c, long x_d, long x_h, long x_w
+
+/* One work-item fills one (image and channel, depth) plane of the copy, the last one also the slack zeros after it. */
+T3_SINGLE void pad(PAD_ARGS) {
   ulong item = get_global_id(0);
   if (item >= items) return;
-  const long d = (long)(item % padded_d) + MIN_OFFSET_D;
-  const ulong channel = item / padded_d;
+  const long d = (long)(item % padded_d) + first_d, channel = item / padded_d;
   __global REAL *to = padded + padded_start + item * padded_h * padded_w;
+  x += x_start + channel / channels * x_n + channel % channels * x_c;
   for (long row = 0; row < padded_h; ++row, to += padded_w) {
-    const long h = row + MIN_OFFSET_H;
+    const long h = row + first_h;
     const bool inside = d >= 0 && d < in_d && h >= 0 && h < in_h;
-    __global const X_STORED *from = x + x_start + (inside ? ((channel * in_d + d) * in_h + h) * in_w : 0);
-    pad_row(to, (int)padded_w, from, inside ? (int)in_w : 0, inside ? MIN_OFFSET_W : 0);
+    pad_row(to, (int)padded_w, inside ? x + d * x_d + h * x_h : x, inside ? (int)in_w : 0, inside ? (int)first_w : 0, x_w);
   }
   for (long i = 0; i < slack && item + 1 == items; ++i) to[i] = 0;
 }
+
+#if PAD_TURNED
+/* Count positions of count_c channels, not more than VECTOR of either, from rows of channels to rows of positions. */
+static inline void turn_piece(__global REAL *to, long plane, __global const X_STORED *x, long x_w, int count, int count_c) {
+  union {
+    VEC vector[VECTOR];
+    REAL lane[VECTOR][VECTOR];
+  } a;
+  if (count_c == VECTOR) {
+#pragma unroll
+    for (int i = 0; i < VECTOR; ++i) a.vector[i] = VREAD_X(x + min(i, count - 1) * x_w);
+  } else {
+    for (int i = 0; i < count; ++i)
+      for (int c = 0; c < count_c; ++c) a.lane[i][c] = READ_X(x + i * x_w + c);
+  }
+  VEC b[VECTOR];
+#pragma unroll
+  for (int i = 0; i < VECTOR; ++i) b[i] = a.vector[i];
+  transpose(b);
+#pragma unroll
+  for (int i = 0; i < VECTOR; ++i) a.vector[i] = b[i];
+  for (int c = 0; c < count_c; ++c)
+    if (count == VECTOR)
+      VSTORE(a.vector[c], to + c * plane);
+    else
+      for (int i = 0; i < count; ++i) to[c * plane + i] = a.lane[c][i];
+}
+
+/* One work-item fills one depth plane of VECTOR channels of an image; x_c is 1. */
+T3_SINGLE void pad_turned(PAD_ARGS) {
+  ulong item = get_global_id(0);
+  if (item >= items) return;
+  const long blocks = (channels + VECTOR - 1) / VECTOR, row_d = item % padded_d, d = row_d + first_d;
+  const long first_c = item / padded_d % blocks * VECTOR, n = item / padded_d / blocks;
+  const int count_c = (int)min((long)VECTOR, channels - first_c);
+  const long plane = padded_h * padded_w, channel = padded_d * plane;
+  const int begin = clamp(-(int)first_w, 0, (int)padded_w), end = clamp((int)(in_w - first_w), begin, (int)padded_w);
+  __global REAL *to = padded + padded_start + (n * channels + first_c) * channel + row_d * plane;
+  x += x_start + n * x_n + first_c;
+  for (long row = 0; row < padded_h; ++row, to += padded_w) {
+    const long h = row + first_h;
+    const bool inside = d >= 0 && d < in_d && h >= 0 && h < in_h;
+    const int from = inside ? begin : (int)padded_w, past = inside ? end : (int)padded_w;
+    for (int c = 0; c < count_c; ++c) {
+      for (int i = 0; i < from; ++i) to[c * channel + i] = 0;
+      for (int i = past; i < padded_w; ++i) to[c * channel + i] = 0;
+    }
+    for (int i = from; i < past; i += VECTOR)
+      turn_piece(to + i, channel, x + d * x_d + h * x_h + (i + first_w) * x_w, x_w, min(VECTOR, past - i), count_c);
+  }
+  if (item + 1 != items) return;
+  to += (count_c - 1) * channel;
+  for (long i = 0; i < slack; ++i) to[i] = 0;
+}
+#endif
+
+#if PAD_LAST
+/* One work-item fills one row of positions; x_c is 1. */
+T3_SINGLE void pad_last(PAD_ARGS) {
+  ulong item = get_global_id(0);
+  if (item >= items) return;
+  const long h = item % padded_h + first_h, d = item / padded_h % padded_d + first_d, n = item / padded_h / padded_d;
+  const bool inside = d >= 0 && d < in_d && h >= 0 && h < in_h;
+  __global REAL *to = padded + padded_start + item * padded_w * channels;
+  x += x_start + n * x_n;
+  if (!inside || x_w == channels) { /* rows without gaps are one */
+    pad_row(to, (int)(padded_w * channels), inside ? x + d * x_d + h * x_h : x, inside ? (int)(in_w * channels) : 0,
+            inside ? (int)(first_w * channels) : 0, 1);
+    return;
+  }
+  for (long w = 0; w < padded_w; ++w, to += channels) {
+    const bool there = w + first_w >= 0 && w + first_w < in_w;
+    pad_row(to, (int)channels, there ? x + d * x_d + h * x_h + (w + first_w) * x_w : x, there ? (int)channels : 0, 0, 1);
+  }
+}
+#endif

@@ -24,11 +24,11 @@
  * their vectors, which may have been shuffled or masked, are laid out in the first cache once and serve all those blocks, whose
  * sums wait in memory meanwhile. Otherwise TILE_M is 1 and CHANNELS GROUP_IN.
  *
- * Required: TRANSPOSED GROUPS GROUP_IN GROUP_OUT, KERNEL_ STRIDE_ INPUT_STEP_ PADDING_ DILATION_ for D H W, VECTOR BLOCK_M
- * BLOCK_H BLOCK_W FLAT, GATHER TILE_M CHANNELS, EDGES
- * and what edges.cl asks, STREAM (1: y outgrows the caches, so it is stored past them), MIN_OFFSET_ for D H W, and for D and H
- * RESIDUES_ and the tables by residue TAP_START_ (residues+1 values: how many taps the residues before have), FIRST_TAP_,
- * FIRST_OFFSET_, and the steps TAP_STEP_, OFFSET_STEP_. */
+ * Required: TRANSPOSED GROUPS GROUP_IN GROUP_OUT, the weights' strides WEIGHT_, KERNEL_ STRIDE_ INPUT_STEP_ PADDING_ DILATION_
+ * for D H W, VECTOR BLOCK_M BLOCK_H BLOCK_W FLAT, GATHER TILE_M CHANNELS, EDGES and what edges.cl asks, STREAM (1: y outgrows
+ * the caches, so it is stored past them), MIN_OFFSET_ for D H W, and for D and H RESIDUES_ and the tables by residue TAP_START_
+ * (residues+1 values: how many taps the residues before have), FIRST_TAP_, FIRST_OFFSET_, and the steps TAP_STEP_,
+ * OFFSET_STEP_. */
 #include "common.cl"
 #include "edges.cl"
 #include "lines.cl"
@@ -112,7 +112,7 @@ T3_SINGLE void phase_pack(ulong items, __global const W_STORED *restrict w, ulon
   const uint first_m = block % M_BLOCKS * BLOCK_M;
   const ulong group = block / M_BLOCKS;
 
-  w += w_start + group * GROUP_IN * GROUP_OUT * KERNEL_D * KERNEL_H * KERNEL_W;
+  w += w_start;
   packed += packed_start;
   if (ad == 0 && ah == 0)
     for (uint m = 0; m < BLOCK_M; ++m) {
@@ -126,20 +126,18 @@ T3_SINGLE void phase_pack(ulong items, __global const W_STORED *restrict w, ulon
   for (uint c = 0; c < GROUP_IN; ++c)
     for (uint jd = 0; jd < taps_d; ++jd)
       for (uint jh = 0; jh < taps_h; ++jh) {
-        const ulong tap = (ulong)(first_tap_d[ad] + jd * TAP_STEP_D) * KERNEL_H + first_tap_h[ah] + jh * TAP_STEP_H;
+        const uint kd = first_tap_d[ad] + jd * TAP_STEP_D, kh = first_tap_h[ah] + jh * TAP_STEP_H;
         for (uint kw = 0; kw < KERNEL_W; ++kw)
-          for (uint m = 0; m < BLOCK_M; ++m) {
-            const ulong from = (WEIGHT_OF(c, first_m + m) * KERNEL_D * KERNEL_H + tap) * KERNEL_W + kw;
-            *to++ = first_m + m < GROUP_OUT ? READ_W(w + from) : 0;
-          }
+          for (uint m = 0; m < BLOCK_M; ++m)
+            *to++ = first_m + m < GROUP_OUT ? READ_W(w + WEIGHT_AT(group, c, first_m + m, kd, kh, kw)) : 0;
       }
 }
 
 #if FLAT
 /* The same for VECTOR values of t that begin at column col of a line of rows of pitch values: to is that row of y, the first of
  * rows that there are, each row_step elements further. */
-static inline void store_flat(__global Y_STORED *to, const line_t *line, int col, int pitch, int out_w, int rows,
-                              ulong row_step, int done, const finish_t *f) {
+static inline void store_flat(__global Y_STORED *to, const line_t *line, int col, int pitch, int out_w, int rows, long row_step,
+                              int done, const finish_t *f) {
   if (done <= 0 && col + VECTOR <= pitch) {
     const int count = out_w - col * STRIDE_W;
     if (count > 0 && rows > 0) store_outputs(to + col * STRIDE_W, line, count, f);
@@ -156,13 +154,14 @@ static inline void store_flat(__global Y_STORED *to, const line_t *line, int col
 }
 #endif
 
-/* lines: of a plane, blocks of BLOCK_H rows or (FLAT) 1; length: values of t in a line; chunk: those that a work-item takes, a
- * multiple of its block, the last one of a line also what is left; run: how many lines it takes so. */
+/* x_ and y_: strides of what x is read from, and of y; those of W are 1. lines: of a plane, blocks of BLOCK_H rows or (FLAT) 1;
+ * length: values of t in a line; chunk: those that a work-item takes, a multiple of its block, the last one of a line also what
+ * is left; run: how many lines it takes so. */
 T3_SINGLE void phase(ulong items, __global const REAL *restrict x, ulong x_start, __global const REAL *restrict edge,
                      ulong edge_start, __global const REAL *restrict packed, ulong packed_start,
-                     __global Y_STORED *Y_RESTRICT y, ulong y_start, long edge_width, long planes, long padded_d, long padded_h,
-                     long padded_w, long in_d, long in_h, long out_d, long out_h, long out_w, long lines, long length,
-                     long chunk, long run RESIDUAL_ARGS) {
+                     __global Y_STORED *Y_RESTRICT y, ulong y_start, long edge_width, long last_plane, long x_n, long x_c,
+                     long x_d, long x_h, long in_d, long in_h, long in_w, long y_n, long y_c, long y_d, long y_h, long out_d,
+                     long out_h, long out_w, long lines, long length, long chunk, long run RESIDUAL_ARGS) {
   ulong item = get_global_id(0);
   if (item >= items) return;
   /* The m blocks and the residues change fastest: they read the same x, which so stays in the cache. */
@@ -180,25 +179,22 @@ T3_SINGLE void phase(ulong items, __global const REAL *restrict x, ulong x_start
   item /= runs;
   const uint count_d = (out_d + STRIDE_D - 1) / STRIDE_D;
   const uint td = item % count_d;
-  const ulong image = item / count_d; /* n * GROUPS + group */
-  const ulong group = image % GROUPS;
+  const long image = item / count_d / GROUPS, group = item / count_d % GROUPS;
 
   const uint od = td * STRIDE_D + ad;
   if (od >= out_d) return;
 
-  const int pitch = (int)padded_w, plane = (int)(padded_h * padded_w);
-  const ulong channel = (ulong)padded_d * plane;
+  const int pitch = (int)x_h;
 #if EDGES
-  const input_t input = input_of(x + x_start, planes, (int)in_h, pitch, edge + edge_start, edge_width);
+  const input_t input = input_of(x + x_start, last_plane, (int)in_h, pitch, edge + edge_start, edge_width);
 #endif
-  x += x_start + image * GROUP_IN * channel;
+  x += x_start + image * x_n + group * GROUP_IN * x_c;
   packed += packed_start;
   __global const REAL *bias = packed + (ulong)GROUPS * M_BLOCKS * BLOCK_WEIGHTS + group * M_BLOCKS * BLOCK_M;
   __global const REAL *weights = packed + group * M_BLOCKS * BLOCK_WEIGHTS + phase_start(ad, ah);
   const int taps_d = tap_start_d[ad + 1] - tap_start_d[ad], taps_h = tap_start_h[ah + 1] - tap_start_h[ah];
   __global const Y_STORED *all_y = y + y_start, *residuals = RESIDUAL_OF(y, y_start);
-  y += y_start + (image * GROUP_OUT * out_d + od) * out_h * out_w;
-  const ulong y_channel = (ulong)out_d * out_h * out_w;
+  y += y_start + image * y_n + group * GROUP_OUT * y_c + od * y_d;
 
   const int begin = part * (int)chunk, end = part + 1 == chunks ? (int)length : begin + (int)chunk;
   for (uint line = first_line; line < min(first_line + (uint)run, (uint)lines); ++line) {
@@ -213,7 +209,7 @@ T3_SINGLE void phase(ulong items, __global const REAL *restrict x, ulong x_start
       for (int jh = 0; jh < taps_h; ++jh) {
         const int offset_h = first_offset_h[ah] - jh * OFFSET_STEP_H, h = (int)th * INPUT_STEP_H + offset_h;
         if (d < 0 || d >= in_d || BLOCK_OUTSIDE(h)) continue;
-        shift[taps] = (long)(EDGES ? d : d - MIN_OFFSET_D) * plane;
+        shift[taps] = (EDGES ? d : d - MIN_OFFSET_D) * x_d;
         row_at[taps] = EDGES ? h : h - MIN_OFFSET_H;
         weight_at[taps++] = (jd * taps_h + jh) * ROW_WEIGHTS;
       }
@@ -226,7 +222,7 @@ T3_SINGLE void phase(ulong items, __global const REAL *restrict x, ulong x_start
 #pragma unroll
       for (int k = 0; k < KERNEL_W; ++k)
 #pragma unroll
-        for (int v = 0; v < BLOCK_W; ++v) inside[k][v] = inside_row((tw + v * VECTOR) * INPUT_STEP_W + OFFSET_W(k), pitch);
+        for (int v = 0; v < BLOCK_W; ++v) inside[k][v] = inside_row((tw + v * VECTOR) * INPUT_STEP_W + OFFSET_W(k), (int)in_w);
 #endif
       for (uint first_c = 0; first_c < GROUP_IN; first_c += CHANNELS) {
         const uint end_c = min(first_c + CHANNELS, (uint)GROUP_IN);
@@ -236,7 +232,7 @@ T3_SINGLE void phase(ulong items, __global const REAL *restrict x, ulong x_start
         for (uint c = first_c; c < end_c; ++c)
           for (int j = 0; j < taps; ++j, ++filled) {
             __global const REAL *row[BLOCK_H];
-            FIND_ROWS(row, x + c * channel, j);
+            FIND_ROWS(row, x + c * x_c, j);
 #pragma unroll
             for (int k = 0; k < KERNEL_W; ++k)
 #pragma unroll
@@ -264,7 +260,7 @@ T3_SINGLE void phase(ulong items, __global const REAL *restrict x, ulong x_start
             for (int j = 0; j < taps; ++j, ++at) {
 #if !GATHER
               __global const REAL *row[BLOCK_H];
-              FIND_ROWS(row, x + c * channel, j);
+              FIND_ROWS(row, x + c * x_c, j);
 #endif
               __global const REAL *w = weights_c + weight_at[j];
 #pragma unroll
@@ -304,16 +300,16 @@ T3_SINGLE void phase(ulong items, __global const REAL *restrict x, ulong x_start
 
       for (uint m_block = first_block; m_block < end_block; ++m_block) {
         const int channels = min(BLOCK_M, (int)(GROUP_OUT - m_block * BLOCK_M));
-        __global Y_STORED *y_block = y + m_block * BLOCK_M * y_channel;
+        __global Y_STORED *y_block = y + m_block * BLOCK_M * y_c;
         const line_t(*block_lines)[BLOCK_H][BLOCK_W] = lines_of[m_block - first_block];
 #if FLAT
         int row = tw / pitch, col = tw - row * pitch;
-        const ulong row_step = (ulong)STRIDE_H * out_w;
+        const long row_step = STRIDE_H * y_h;
         for (int v = 0; v < BLOCK_W; ++v) {
           const int rows = ((int)out_h - (int)ah - row * STRIDE_H + STRIDE_H - 1) / STRIDE_H;
-          __global Y_STORED *to = y_block + (ulong)ah * out_w + row * row_step;
+          __global Y_STORED *to = y_block + ah * y_h + row * row_step;
 #pragma unroll 1
-          for (int m = 0; m < channels; ++m, to += y_channel) {
+          for (int m = 0; m < channels; ++m, to += y_c) {
             const finish_t f = finish_of(packed, group * GROUP_OUT + m_block * BLOCK_M + m, all_y, residuals);
             store_flat(to, &block_lines[m][0][v], col, pitch, (int)out_w, rows, row_step, DONE_BEFORE(next, tw + v * VECTOR),
                        &f);
@@ -328,7 +324,7 @@ T3_SINGLE void phase(ulong items, __global const REAL *restrict x, ulong x_start
           for (int h = 0; h < BLOCK_H; ++h) {
             const uint oh = (th + h) * STRIDE_H + ah;
             if (oh >= out_h) break;
-            __global Y_STORED *to = y_block + m * y_channel + (ulong)oh * out_w;
+            __global Y_STORED *to = y_block + m * y_c + oh * y_h;
             for (int v = 0; v < BLOCK_W; ++v) {
               const int o = (tw + v * VECTOR) * STRIDE_W;
               if (o < out_w) store_after(to + o, &block_lines[m][h][v], (int)out_w - o, DONE_BEFORE(next, tw + v * VECTOR), &f);

@@ -11,10 +11,10 @@
  * block][residue d][c][tap d][k_h][k_w][BLOCK_M], then the bias [group][m block][BLOCK_M]; channels past the last are zero and
  * never stored.
  *
- * Required: GROUPS GROUP_IN GROUP_OUT, KERNEL_ STRIDE_ PADDING_ DILATION_ for D H W, VECTOR BLOCK_M BLOCK_H BLOCK_W STREAM,
- * EDGES and what edges.cl asks, MIN_OFFSET_ for D H W, SPAN_H (the greatest input offset of H less the least), and for D
- * RESIDUES_ and the tables by residue TAP_START_ (residues+1 values: how many taps the residues before have), FIRST_TAP_,
- * FIRST_OFFSET_, and the steps TAP_STEP_, OFFSET_STEP_. */
+ * Required: GROUPS GROUP_IN GROUP_OUT, the weights' strides WEIGHT_, KERNEL_ STRIDE_ PADDING_ DILATION_ for D H W, VECTOR
+ * BLOCK_M BLOCK_H BLOCK_W STREAM, EDGES and what edges.cl asks, MIN_OFFSET_ for D H W, SPAN_H (the greatest input offset of H
+ * less the least), and for D RESIDUES_ and the tables by residue TAP_START_ (residues+1 values: how many taps the residues
+ * before have), FIRST_TAP_, FIRST_OFFSET_, and the steps TAP_STEP_, OFFSET_STEP_. */
 #include "common.cl"
 #include "edges.cl"
 #include "lines.cl"
@@ -63,24 +63,26 @@ T3_SINGLE void rows_pack(ulong items, __global const W_STORED *restrict w, ulong
       packed[(ulong)GROUPS * M_BLOCKS * BLOCK_WEIGHTS + block * BLOCK_M + m] =
           has_bias && m < channels ? READ_W(b + b_start + group * GROUP_OUT + first_m + m) : 0;
 
-  w += w_start + (group * GROUP_IN * GROUP_OUT + first_m) * KERNEL_D * KERNEL_H * KERNEL_W;
+  w += w_start;
   __global REAL *to = packed + block * BLOCK_WEIGHTS + (ulong)tap_start_d[ad] * GROUP_IN * PLANE_WEIGHTS;
   const uint taps_d = tap_start_d[ad + 1] - tap_start_d[ad];
-  for (uint c = 0; c < GROUP_IN; ++c, w += (ulong)GROUP_OUT * KERNEL_D * KERNEL_H * KERNEL_W)
-    for (uint jd = 0; jd < taps_d; ++jd) {
-      const uint first = (first_tap_d[ad] + jd * TAP_STEP_D) * KERNEL_H * KERNEL_W;
+  for (uint c = 0; c < GROUP_IN; ++c)
+    for (uint jd = 0; jd < taps_d; ++jd)
       for (uint k = 0; k < KERNEL_H * KERNEL_W; ++k)
-        for (uint m = 0; m < BLOCK_M; ++m)
-          *to++ = m < channels ? READ_W(w + (ulong)m * KERNEL_D * KERNEL_H * KERNEL_W + first + k) : 0;
-    }
+        for (uint m = 0; m < BLOCK_M; ++m) {
+          const long from = WEIGHT_AT(group, c, first_m + m, first_tap_d[ad] + jd * TAP_STEP_D, k / KERNEL_W, k % KERNEL_W);
+          *to++ = m < channels ? READ_W(w + from) : 0;
+        }
 }
 
-/* lines: blocks of BLOCK_H values of t of H in a plane; run: how many of them a work-item takes; length: values of t in a row.
+/* x_ and y_: strides of what x is read from, and of y; those of W are 1. lines: blocks of BLOCK_H values of t of H in a plane;
+ * run: how many of them a work-item takes; length: values of t in a row.
  */
 T3_SINGLE void rows(ulong items, __global const REAL *restrict x, ulong x_start, __global const REAL *restrict edge,
                     ulong edge_start, __global const REAL *restrict packed, ulong packed_start, __global Y_STORED *Y_RESTRICT y,
-                    ulong y_start, long edge_width, long planes, long padded_d, long padded_h, long padded_w, long in_d,
-                    long out_d, long out_h, long out_w, long lines, long length, long run RESIDUAL_ARGS) {
+                    ulong y_start, long edge_width, long last_plane, long x_n, long x_c, long x_d, long x_h, long in_d,
+                    long in_h, long in_w, long y_n, long y_c, long y_d, long y_h, long out_d, long out_h, long out_w,
+                    long lines, long length, long run RESIDUAL_ARGS) {
   ulong item = get_global_id(0);
   if (item >= items) return;
   const uint m_block = item % M_BLOCKS;
@@ -92,19 +94,17 @@ T3_SINGLE void rows(ulong items, __global const REAL *restrict x, ulong x_start,
   item /= runs;
   const uint count_d = (out_d + STRIDE_D - 1) / STRIDE_D;
   const uint td = item % count_d;
-  const ulong image = item / count_d; /* n * GROUPS + group */
-  const ulong group = image % GROUPS;
+  const long image = item / count_d / GROUPS, group = item / count_d % GROUPS;
 
   const uint od = td * STRIDE_D + ad;
   if (od >= out_d) return;
 
-  const int pitch = (int)padded_w, plane = (int)(padded_h * padded_w);
-  const ulong channel = (ulong)padded_d * plane;
+  const int pitch = (int)x_h;
 #if EDGES
-  const input_t input = input_of(x + x_start, planes, (int)padded_h, pitch, edge + edge_start, edge_width);
-  x += x_start + image * GROUP_IN * channel;
+  const input_t input = input_of(x + x_start, last_plane, (int)in_h, pitch, edge + edge_start, edge_width);
+  x += x_start + image * x_n + group * GROUP_IN * x_c;
 #else
-  x += x_start + image * GROUP_IN * channel + (ulong)td * plane;
+  x += x_start + image * x_n + group * GROUP_IN * x_c + td * x_d;
 #endif
   packed += packed_start;
   const ulong block = group * M_BLOCKS + m_block;
@@ -117,10 +117,9 @@ T3_SINGLE void rows(ulong items, __global const REAL *restrict x, ulong x_start,
   while (first_tap < end_tap && offset_d - first_tap * OFFSET_STEP_D >= in_d) ++first_tap;
   while (end_tap > first_tap && offset_d - (end_tap - 1) * OFFSET_STEP_D < 0) --end_tap;
 
-  const ulong y_channel = (ulong)out_d * out_h * out_w;
   const int channels = min(BLOCK_M, (int)(GROUP_OUT - m_block * BLOCK_M));
   __global const Y_STORED *all_y = y + y_start, *residuals = RESIDUAL_OF(y, y_start);
-  y += y_start + ((image * GROUP_OUT + m_block * BLOCK_M) * out_d + od) * out_h * out_w;
+  y += y_start + image * y_n + (group * GROUP_OUT + m_block * BLOCK_M) * y_c + od * y_d;
 
   for (uint line = first_line; line < end_line; ++line)
     for (int next = 0; next < (int)length; next += BLOCK_W * VECTOR) {
@@ -143,20 +142,20 @@ T3_SINGLE void rows(ulong items, __global const REAL *restrict x, ulong x_start,
 #pragma unroll
       for (int k = 0; k < KERNEL_W; ++k)
 #pragma unroll
-        for (int v = 0; v < BLOCK_W; ++v) inside[k][v] = inside_row(tw + v * VECTOR + OFFSET_W(k), pitch);
-      __global const REAL *from = x + (long)offset_d * plane;
+        for (int v = 0; v < BLOCK_W; ++v) inside[k][v] = inside_row(tw + v * VECTOR + OFFSET_W(k), (int)in_w);
+      __global const REAL *from = x + offset_d * x_d;
 #else
-      __global const REAL *from = x + (long)(first_offset_d[ad] - MIN_OFFSET_D) * plane + (ulong)th * pitch + tw;
+      __global const REAL *from = x + (first_offset_d[ad] - MIN_OFFSET_D) * x_d + th * x_h + tw;
 #endif
       __global const REAL *weights_c = weights;
-      for (uint c = 0; c < GROUP_IN; ++c, from += channel, weights_c += taps_d * PLANE_WEIGHTS)
+      for (uint c = 0; c < GROUP_IN; ++c, from += x_c, weights_c += taps_d * PLANE_WEIGHTS)
         for (int j = first_tap; j < end_tap; ++j) {
           __global const REAL *row[ROWS];
 #if EDGES
-          find_rows(row, ROWS, &input, from - (long)j * OFFSET_STEP_D * plane, (int)th + MIN_OFFSET_H, tw);
+          find_rows(row, ROWS, &input, from - j * OFFSET_STEP_D * x_d, (int)th + MIN_OFFSET_H, tw);
 #else
 #pragma unroll
-          for (int r = 0; r < ROWS; ++r) row[r] = from - (long)j * OFFSET_STEP_D * plane + r * pitch - MIN_OFFSET_W;
+          for (int r = 0; r < ROWS; ++r) row[r] = from - j * OFFSET_STEP_D * x_d + r * pitch - MIN_OFFSET_W;
 #endif
           __global const REAL *w = weights_c + j * PLANE_WEIGHTS;
 #pragma unroll
@@ -206,7 +205,7 @@ T3_SINGLE void rows(ulong items, __global const REAL *restrict x, ulong x_start,
         for (int h = 0; h < BLOCK_H * STRIDE_H; ++h) {
           const uint oh = th * STRIDE_H + h;
           if (oh >= out_h) break;
-          __global Y_STORED *to = y + m * y_channel + (ulong)oh * out_w;
+          __global Y_STORED *to = y + m * y_c + oh * y_h;
           for (int v = 0; v < BLOCK_W; ++v) {
             const int o = (tw + v * VECTOR) * STRIDE_W;
             if (o < out_w)

@@ -4,6 +4,7 @@
  * their order. Any size: 64-bit indexes. Required: GROUPS GROUP_OUT; BETA as gradient.cl says. */
 #include "common.cl"
 #include "gradient.cl"
+#include "pad.cl"
 
 #if !defined(GROUPS) || !defined(GROUP_OUT)
 #error "GROUPS and GROUP_OUT are required"
@@ -22,8 +23,19 @@ static inline REAL sum_of(VEC a) {
   return d.x + d.y;
 }
 
+/* gy in C order, as it is or (COPIED) a copy in the type of the sums. */
+#if COPIED
+#define GY_STORED REAL
+#define READ_GY(from) (*(from))
+#define VREAD_GY(from) VLOAD(from)
+#else
+#define GY_STORED X_STORED
+#define READ_GY(from) READ_X(from)
+#define VREAD_GY(from) VREAD_X(from)
+#endif
+
 /* positions: of a channel; size: of a chunk, a multiple of 16. */
-__kernel void sums(ulong items, __global const X_STORED *restrict gy, ulong gy_start, __global REAL *restrict partial,
+__kernel void sums(ulong items, __global const GY_STORED *restrict gy, ulong gy_start, __global REAL *restrict partial,
                    ulong partial_start, long batch, long positions, long chunks, long size) {
   const ulong item = get_global_id(0);
   if (item >= items) return;
@@ -36,13 +48,13 @@ __kernel void sums(ulong items, __global const X_STORED *restrict gy, ulong gy_s
     VEC a = 0, b = 0, c = 0, d = 0;
     long i = at;
     for (; i + 64 <= end; i += 64) {
-      a += VREAD_X(gy + i);
-      b += VREAD_X(gy + i + 16);
-      c += VREAD_X(gy + i + 32);
-      d += VREAD_X(gy + i + 48);
+      a += VREAD_GY(gy + i);
+      b += VREAD_GY(gy + i + 16);
+      c += VREAD_GY(gy + i + 32);
+      d += VREAD_GY(gy + i + 48);
     }
     REAL rest = 0;
-    for (; i < end; ++i) rest += READ_X(gy + i);
+    for (; i < end; ++i) rest += READ_GY(gy + i);
     total += sum_of((a + b) + (c + d)) + rest;
   }
   partial[partial_start + item] = total;

@@ -10,7 +10,7 @@
 struct bench_result {
   const char *name; /* the layer's */
   tconv3d_operation operation;
-  const char *type;
+  const char *type, *layout;
   tconv3d_plan_info plan;
   size_t runs;
   double median, least; /* of a call */

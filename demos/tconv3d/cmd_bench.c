@@ -18,7 +18,8 @@ struct bench_options {
   double seconds;
   bool json;
   tconv3d_operation operation;
-  size_t type; /* in types */
+  tconv3d_desc layouts; /* whose layouts are taken */
+  size_t type;          /* in types */
 };
 
 /* What the layers share. The context serves the roofline; each layer has one of its own in the same cl_context. */
@@ -29,13 +30,14 @@ struct bench {
   size_t type;
 };
 
-enum { KEY_SHAPES = 512, KEY_OP, KEY_DTYPE, KEY_SECONDS, KEY_JSON };
+enum { KEY_SHAPES = 512, KEY_OP, KEY_DTYPE, KEY_SECONDS, KEY_JSON, KEY_LAYOUT };
 
 static const struct argp_option bench_option_table[] = {
     {"shapes", KEY_SHAPES, "FILE", 0,
      "the layers to measure (default: a built-in list), a line each: name N Cin Cout D,H,W kernel stride padding "
      "output_padding dilation groups",
      0},
+    {"layout", KEY_LAYOUT, "LAYOUT", 0, "of x and y: ncdhw (default) or ndhwc", 0},
     {"op", KEY_OP, "OP", 0, "forward (default), grad-input or grad-weight", 0},
     {"dtype", KEY_DTYPE, "TYPE", 0, "f32 (default), f64, f16 or bf16, of all tensors", 0},
     {"seconds", KEY_SECONDS, "S", 0, "how long to repeat each layer (default 0.5)", 0},
@@ -70,6 +72,7 @@ static error_t parse_bench(int key, char *arg, struct argp_state *state) {
   case ARGP_KEY_INIT: state->child_inputs[0] = &options->device; return 0;
   case KEY_SHAPES: options->shapes = arg; return 0;
   case KEY_OP: return parse_operation(arg, TCONV3D_GRAD_WEIGHT, &options->operation, state_fault(state)) ? 0 : EINVAL;
+  case KEY_LAYOUT: return parse_layout(arg, &options->layouts, state_fault(state)) ? 0 : EINVAL;
   case KEY_DTYPE: return parse_type(arg, &options->type, state);
   case KEY_SECONDS: return parse_seconds(arg, &options->seconds, state);
   case KEY_JSON: options->json = true; return 0;
@@ -214,6 +217,7 @@ static tconv3d_status make_plan(tconv3d_context *context, const struct bench_opt
   double start = seconds_now();
   tconv3d_desc desc = shape->desc;
   desc.dtype = desc.weight_dtype = types[options->type].dtype;
+  desc.x_layout = options->layouts.x_layout, desc.y_layout = options->layouts.y_layout;
   tconv3d_status status = tconv3d_plan_create(context, &desc, &plan_options, plan);
   *seconds = seconds_now() - start;
   return status;
@@ -237,7 +241,10 @@ static bool bench_shape(const struct bench *bench, const struct bench_options *o
                         struct bench_result *result, struct fault *fault) {
   tconv3d_context *context = NULL;
   struct fault inner = {0};
-  *result = (struct bench_result){.name = shape->name, .operation = options->operation, .type = types[options->type].word};
+  *result = (struct bench_result){.name = shape->name,
+                                  .operation = options->operation,
+                                  .type = types[options->type].word,
+                                  .layout = options->layouts.x_layout ? "ndhwc" : "ncdhw"};
   tconv3d_status status = tconv3d_context_adopt(tconv3d_context_cl(bench->context), NULL, 0, &context);
   bool done =
       status == TCONV3D_OK ? bench_layer(bench, options, shape, context, result, &inner) : fault_from_status(&inner, status);

@@ -12,14 +12,16 @@ struct explain_options {
   int input_rank;
   bool has_channels, has_kernel, no_bias;
   tconv3d_operation operation;
+  tconv3d_desc layouts; /* whose layouts are taken */
 };
 
-enum { KEY_INPUT = 512, KEY_CHANNELS, KEY_KERNEL, KEY_NO_BIAS, KEY_OP };
+enum { KEY_INPUT = 512, KEY_CHANNELS, KEY_KERNEL, KEY_NO_BIAS, KEY_OP, KEY_LAYOUT };
 
 static const struct argp_option explain_options_table[] = {
     {"input", KEY_INPUT, "N,C,D,H,W", 0, "the input's shape; C,D,H,W for one without a batch axis", 0},
     {"channels", KEY_CHANNELS, "C_OUT", 0, "output channels", 0},
     {"kernel", KEY_KERNEL, "K", 0, "kernel size: one number, or three as D,H,W", 0},
+    {"layout", KEY_LAYOUT, "LAYOUT", 0, "of x and y: ncdhw (default) or ndhwc", 0},
     {"op", KEY_OP, "OP", 0, "forward (default), grad-input, grad-weight or grad-bias", 0},
     {"no-bias", KEY_NO_BIAS, NULL, 0, "a layer without a bias", 0},
     {0},
@@ -51,6 +53,7 @@ static error_t parse_explain(int key, char *arg, struct argp_state *state) {
     options->has_kernel = true;
     return parse_triple("--kernel", arg, options->kernel, state_fault(state)) ? 0 : EINVAL;
   case KEY_OP: return parse_operation(arg, TCONV3D_GRAD_BIAS, &options->operation, state_fault(state)) ? 0 : EINVAL;
+  case KEY_LAYOUT: return parse_layout(arg, &options->layouts, state_fault(state)) ? 0 : EINVAL;
   case KEY_NO_BIAS: options->no_bias = true; return 0;
   case ARGP_KEY_END: return check_complete(options, state);
   default: return ARGP_ERR_UNKNOWN;
@@ -73,6 +76,7 @@ static void fill_desc(const struct explain_options *options, tconv3d_desc *desc)
   desc->out_channels = options->channels;
   memcpy(desc->kernel_size, options->kernel, sizeof desc->kernel_size);
   desc->has_bias = !options->no_bias;
+  desc->x_layout = options->layouts.x_layout, desc->y_layout = options->layouts.y_layout;
 }
 
 static void print_shape(const int64_t shape[5], int rank) {

@@ -17,15 +17,17 @@ struct tune_options {
   double seconds;
   int64_t candidates;
   tconv3d_operation operation;
+  tconv3d_desc layouts; /* whose layouts are taken */
 };
 
-enum { KEY_SHAPES = 512, KEY_SECONDS, KEY_CANDIDATES, KEY_EXPORT, KEY_IMPORT, KEY_OP };
+enum { KEY_SHAPES = 512, KEY_SECONDS, KEY_CANDIDATES, KEY_EXPORT, KEY_IMPORT, KEY_OP, KEY_LAYOUT };
 
 static const struct argp_option tune_option_table[] = {
     {"shapes", KEY_SHAPES, "FILE", 0,
      "the layers to tune (default: bench's built-in list, but none with --import or --export), a line each: name N Cin Cout "
      "D,H,W kernel stride padding output_padding dilation groups",
      0},
+    {"layout", KEY_LAYOUT, "LAYOUT", 0, "of x and y: ncdhw (default) or ndhwc", 0},
     {"op", KEY_OP, "OP", 0, "forward (default), grad-input, grad-weight or grad-bias", 0},
     {"seconds", KEY_SECONDS, "S", 0, "how long to measure each candidate (default 0.1)", 0},
     {"candidates", KEY_CANDIDATES, "N", 0, "how many candidates to measure at most for each layer (default 12)", 0},
@@ -54,6 +56,7 @@ static error_t parse_tune(int key, char *arg, struct argp_state *state) {
   case KEY_SECONDS: return parse_seconds(arg, &options->seconds, state);
   case KEY_CANDIDATES: return parse_candidates(arg, &options->candidates, state);
   case KEY_OP: return parse_operation(arg, TCONV3D_GRAD_BIAS, &options->operation, state_fault(state)) ? 0 : EINVAL;
+  case KEY_LAYOUT: return parse_layout(arg, &options->layouts, state_fault(state)) ? 0 : EINVAL;
   case KEY_EXPORT: options->export_path = arg; return 0;
   case KEY_IMPORT: options->import_path = arg; return 0;
   case ARGP_KEY_SUCCESS:
@@ -190,7 +193,9 @@ static bool tune_all(tconv3d_context *context, const struct tune_options *option
   progress_start(&bar.progress, (int64_t)shapes->count * SHAPE_STEPS, "tune");
   for (size_t i = 0; done && i < shapes->count; ++i) {
     tconv3d_tune_result result;
-    tconv3d_status status = tconv3d_tune(context, &shapes->list[i].desc, &tune, &result);
+    tconv3d_desc desc = shapes->list[i].desc;
+    desc.x_layout = options->layouts.x_layout, desc.y_layout = options->layouts.y_layout;
+    tconv3d_status status = tconv3d_tune(context, &desc, &tune, &result);
     progress_hide(&bar.progress);
     struct fault inner = {0};
     done = status == TCONV3D_OK ? true : fault_from_status(&inner, status);

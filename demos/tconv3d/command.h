@@ -48,6 +48,8 @@ bool parse_list(const char *option, const char *text, int64_t *list, int capacit
 
 /* An operation by its name, from the forward one to the last one named. */
 bool parse_operation(const char *text, tconv3d_operation last, tconv3d_operation *operation, struct fault *fault);
+/* "ncdhw" or "ndhwc": the layout of x and y. */
+bool parse_layout(const char *text, tconv3d_desc *desc, struct fault *fault);
 
 /* Refuses a name that is no algorithm's, with the list of those; NULL passes. device_argp has done it for --algo. */
 bool check_algorithm(const char *option, const char *name, struct fault *fault);

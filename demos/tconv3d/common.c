@@ -190,6 +190,14 @@ bool parse_operation(const char *text, tconv3d_operation last, tconv3d_operation
   return fault_set(fault, EXIT_WRONG_USE, "--op '%s': it must be one of %s", text, names);
 }
 
+bool parse_layout(const char *text, tconv3d_desc *desc, struct fault *fault) {
+  bool last = !strcmp(text, "ndhwc");
+  if (!last && strcmp(text, "ncdhw") != 0)
+    return fault_set(fault, EXIT_WRONG_USE, "--layout '%s': it must be ncdhw or ndhwc", text);
+  desc->x_layout = desc->y_layout = last ? TCONV3D_CHANNELS_LAST : TCONV3D_DENSE;
+  return true;
+}
+
 bool check_algorithm(const char *option, const char *name, struct fault *fault) {
   char known[256] = "";
   const char *candidate;

@@ -56,11 +56,25 @@ TCONV3D_API const char *tconv3d_message(void);
  * to even. */
 typedef enum tconv3d_dtype { TCONV3D_F32 = 0, TCONV3D_F64 = 1, TCONV3D_F16 = 2, TCONV3D_BF16 = 3 } tconv3d_dtype;
 
+/* Where a tensor's elements lie: index (i0, ..., i4) is at i0*strides[0] + ... + i4*strides[4] elements from the place that a
+ * call is given. The axes are (N, C, D, H, W) of x and y, those of w as below. */
+typedef enum tconv3d_layout {
+  TCONV3D_DENSE = 0,         /* C order: NCDHW */
+  TCONV3D_CHANNELS_LAST = 1, /* the second axis last, NDHWC: PyTorch's channels_last_3d */
+  TCONV3D_STRIDED = 2 /* any strides: a crop, a padded or flipped volume, windows that overlap, 0 to repeat. What is written
+                         must not hold two elements in one place: with axes of size 1 left out and the others sorted by the
+                         size of their strides, each stride must be greater than all that lie before it reach together. */
+} tconv3d_layout;
+
+/* The strides of a dense or channels-last tensor. Errors: INVALID_ARGUMENT (NULL), INVALID_PARAMETER (another layout, a size
+ * below 0), SIZE_OVERFLOW. */
+TCONV3D_API tconv3d_status tconv3d_strides(tconv3d_layout layout, const int64_t shape[5], int64_t strides[5]);
+
 /* One layer applied to one input shape; arguments as in PyTorch's nn.ConvTranspose3d.
  *   x (batch, in_channels, D, H, W), w (in_channels, out_channels/groups, kD, kH, kW), b (out_channels), y (batch,
- * out_channels, D', H', W'), all dense in C order. Per axis D' = (D-1)*stride - 2*padding + dilation*(kernel_size-1) +
- * output_padding + 1. Rules: in_channels, out_channels, groups >= 1, groups divides both; every input_size and kernel_size >=
- * 1; stride, dilation
+ * out_channels, D', H', W'), where their layouts say; b is dense. Per axis D' = (D-1)*stride - 2*padding +
+ * dilation*(kernel_size-1) + output_padding + 1. Rules: in_channels, out_channels, groups >= 1, groups divides both; every
+ * input_size and kernel_size >= 1; stride, dilation
  * >= 1; padding >= 0; 0 <= output_padding < max(stride, dilation); every output size >= 1; batch >= 0 (0: an empty result).
  * An unbatched (C, D, H, W) input is batch 1. */
 typedef struct tconv3d_desc {
@@ -77,15 +91,17 @@ typedef struct tconv3d_desc {
   tconv3d_dtype weight_dtype; /* of w and b, gw and gb */
   int64_t padding_end[3];     /* at the far end of each axis, as ONNX has it; -1: the same as padding. 2*padding above and below
                                  stands for the sum of both */
+  tconv3d_layout x_layout, y_layout, w_layout;      /* of gx, gy and gw too */
+  int64_t x_strides[5], y_strides[5], w_strides[5]; /* in elements; for TCONV3D_STRIDED, else not looked at */
 } tconv3d_desc;
 
 /* PyTorch's defaults: batch 1, stride 1, padding 0, output_padding 0, dilation 1, groups 1, with bias, float32. Channels,
- * input_size and kernel_size have no default and stay 0, which validation refuses. */
+ * input_size and kernel_size have no default and stay 0, which validation refuses. Layouts are dense. */
 #define TCONV3D_DESC_INIT                                                                                               \
   {                                                                                                                     \
     sizeof(tconv3d_desc), 1, 0, 0, 1, {0, 0, 0}, {0, 0, 0}, {1, 1, 1}, {0, 0, 0}, {0, 0, 0}, {1, 1, 1}, 1, TCONV3D_F32, \
-        TCONV3D_F32, {                                                                                                  \
-      -1, -1, -1                                                                                                        \
+        TCONV3D_F32, {-1, -1, -1}, TCONV3D_DENSE, TCONV3D_DENSE, TCONV3D_DENSE, {0}, {0}, {                             \
+      0                                                                                                                 \
     }                                                                                                                   \
   }
 
@@ -118,8 +134,8 @@ TCONV3D_API tconv3d_desc tconv3d_desc_2d(int64_t batch, int64_t in_channels, int
 TCONV3D_API tconv3d_desc tconv3d_desc_1d(int64_t batch, int64_t in_channels, int64_t out_channels, int64_t input_size,
                                          int64_t kernel_size);
 
-/* Checks the descriptor by the rules above and writes y's shape (batch, out_channels, D', H', W') to shape.
- * Errors: INVALID_ARGUMENT (NULL, struct_size), INVALID_PARAMETER (which, axis, value, rule), SIZE_OVERFLOW. */
+/* Checks the descriptor by the rules above, but for elements in one place, and writes y's shape (batch, out_channels, D', H',
+ * W') to shape. Errors: INVALID_ARGUMENT (NULL, struct_size), INVALID_PARAMETER (which, axis, value, rule), SIZE_OVERFLOW. */
 TCONV3D_API tconv3d_status tconv3d_output_shape(const tconv3d_desc *desc, int64_t shape[5]);
 
 /* The shape of what an operation writes: y's as above, x's, w's, or (out_channels, 1, 1, 1, 1). Errors: as above;
@@ -132,9 +148,9 @@ TCONV3D_API tconv3d_status tconv3d_target_shape(const tconv3d_desc *desc, tconv3
 TCONV3D_API tconv3d_status tconv3d_resolve_output_size(const tconv3d_desc *desc, const int64_t output_size[3],
                                                        int64_t output_padding[3]);
 
-/* The layer in plain C, on the host, with fp64 sums, straight from the definition; slow, for checking. x, w, b and y are dense
- * float32 host arrays of desc's shapes; b may be NULL when has_bias is 0. y must not overlap the others.
- * Errors: as tconv3d_output_shape; UNSUPPORTED for a type other than TCONV3D_F32. */
+/* The layer in plain C, on the host, with fp64 sums, straight from the definition; slow, for checking. x, w, b and y are
+ * float32 host arrays of desc's shapes, each given by its element (0, 0, 0, 0, 0); b may be NULL when has_bias is 0. y must not
+ * overlap the others. Errors: as tconv3d_output_shape; UNSUPPORTED for a type other than TCONV3D_F32; OUT_OF_HOST_MEMORY. */
 TCONV3D_API tconv3d_status tconv3d_reference_forward(const tconv3d_desc *desc, const float *x, const float *w, const float *b,
                                                      float *y);
 

@@ -63,7 +63,7 @@ typedef struct t3_arg {
   int64_t number; /* of a tensor: elements after its start, in the workspace or what is packed */
 } t3_arg;
 
-enum { T3_MAX_ARGS = 24, T3_MAX_LAUNCHES = 4 };
+enum { T3_MAX_ARGS = 32, T3_MAX_LAUNCHES = 4 };
 
 /* One kernel launch: items work-items in a row, in work-groups of local. The kernel's first argument is items, a ulong; with 0
  * it must do nothing, which is how a plan makes the runtime generate its code. */
@@ -123,6 +123,15 @@ bool t3_applicable(const t3_problem *problem, const t3_algorithm *algorithm, cha
 /* Adds a launch's arguments: T3_ARGS(launch, {T3_X}, {T3_NUMBER, 5}). */
 #define T3_ARGS(launch, ...) t3_set_args(launch, (t3_arg[]){__VA_ARGS__}, sizeof((t3_arg[]){__VA_ARGS__}) / sizeof(t3_arg))
 void t3_set_args(t3_launch *launch, const t3_arg *args, size_t count);
+/* Strides among them: all five, or those before W's. */
+#define T3_ROW_STRIDES(s)                                          \
+  {T3_NUMBER, (s)[0]}, {T3_NUMBER, (s)[1]}, {T3_NUMBER, (s)[2]}, { \
+    T3_NUMBER, (s)[3]                                              \
+  }
+#define T3_STRIDES(s)  \
+  T3_ROW_STRIDES(s), { \
+    T3_NUMBER, (s)[4]  \
+  }
 
 /* The defines that every algorithm's program has: types, groups, channels and the parameters of each axis, the epilogue and
  * beta.

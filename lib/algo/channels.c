@@ -32,6 +32,31 @@ static bool applicable(const t3_problem *problem, char *why, size_t capacity) {
   return t3_padded_check(problem, 1, why, capacity);
 }
 
+/* Of a depthwise layer whose x is read channels-last the lanes are its groups, all of them together a group of output channels,
+ * each with an x of its own. */
+static bool each_its_own(const t3_problem *problem) {
+  const t3_layer *layer = &problem->layer;
+  if (layer->group_in * layer->group_out != 1 || layer->groups % 4) return false;
+  t3_padded padded = t3_padded_values(problem);
+  int64_t read[5];
+  t3_read_strides(problem, &padded, read);
+  return read[T3_AXIS_C] == 1;
+}
+
+/* The problem as the blocks are made for it. */
+static t3_problem lanes_of(const t3_problem *problem) {
+  t3_problem lanes = *problem;
+  if (!each_its_own(problem)) return lanes;
+  lanes.layer.transposed = false; /* w's first axis is that of y's channels */
+  lanes.layer.group_out = lanes.layer.groups;
+  lanes.layer.groups = 1;
+  return lanes;
+}
+
+static bool y_channels_last(const t3_problem *problem) {
+  return problem->layer.out_channels > 1 && problem->layer.y.stride[T3_AXIS_C] == 1;
+}
+
 /* Blocks whose sums, vectors of weights and broadcast value the registers hold: 32 where the vectors are of 512 bits, else 16.
  */
 static size_t variants(const t3_problem *problem, t3_variant *list) {
@@ -39,9 +64,11 @@ static size_t variants(const t3_problem *problem, t3_variant *list) {
                                       {2, 4}, {3, 4}, {1, 16}, {1, 12}, {1, 8}, {1, 4}};
   int64_t native = t3_max(t3_min(problem->width, 16), 4), registers = problem->registers;
   size_t count = 0;
+  bool own = each_its_own(problem);
   for (int64_t width = native; width >= 4; width /= 2)
     for (size_t i = 0; i < sizeof blocks / sizeof *blocks; ++i)
-      if (blocks[i][0] * (blocks[i][1] + 1) + 1 <= registers) list[count++] = (t3_variant){{width, blocks[i][0], blocks[i][1]}};
+      if (blocks[i][0] * (blocks[i][1] + 1) + 1 <= registers && !(own && problem->layer.groups % (width * blocks[i][0])))
+        list[count++] = (t3_variant){{width, blocks[i][0], blocks[i][1]}};
   return count;
 }
 
@@ -84,18 +111,21 @@ static double taken(const t3_problem *problem, int64_t tile) {
   return part;
 }
 
-static double cost(const t3_problem *problem, const t3_variant *variant) {
+static double cost(const t3_problem *asked, const t3_variant *variant) {
+  const t3_problem lanes = lanes_of(asked), *problem = &lanes;
   const t3_layer *layer = &problem->layer;
   struct block block = block_of(variant);
-  t3_padded padded = t3_padded_of(problem, 1, 0, 0);
+  t3_padded padded = t3_padded_values(problem);
   /* One tap and input channel of a tile. */
-  double body =
-      t3_body_cycles(problem, block.width, (double)(block.vectors * block.tile), (double)(2 * block.vectors + block.tile), 1);
+  double products = (double)(block.vectors * block.tile);
+  double values = each_its_own(asked) ? products : (double)block.tile;
+  double body = t3_body_cycles(problem, block.width, products, (double)(2 * block.vectors) + values, 1);
   double tiles = (double)t3_ceil_div(all_positions(problem), block.tile);
   tiles *= (double)channel_blocks(problem, &block);
-  /* Outputs are stored one by one, each into another line of the cache; once y outgrows the second cache that costs more. */
+  /* Unless y is channels-last, outputs are stored one by one, each into another line of the cache; once y outgrows the second
+   * cache that costs more. */
   double store = layer->y_count > 1 << 20 ? 4 : 2.5;
-  double stores = (double)(block.tile * block.vectors * block.width) * store;
+  double stores = (double)(block.tile * block.vectors) * (y_channels_last(problem) ? 4 : (double)block.width * store);
   double cycles = tiles * ((double)(layer->taps * layer->group_in) * taken(problem, block.tile) * body +
                            (double)residues_of(problem) * stores);
   double runs = (double)t3_ceil_div(all_positions(problem), run_of(problem, &block));
@@ -104,12 +134,23 @@ static double cost(const t3_problem *problem, const t3_variant *variant) {
          t3_stream_seconds(&problem->device, layer->y_count) + t3_pad_seconds(problem, &padded) + 40e-6;
 }
 
-static void define_all(const t3_problem *problem, const struct block *block, t3_text *defines) {
+/* Whether stores of channels go past the caches, as t3_define_stream has it for rows. */
+static bool streams(const t3_problem *problem, const struct block *block) {
+  const t3_layer *layer = &problem->layer;
+  uint64_t bytes = (uint64_t)layer->y_count * (uint64_t)problem->real_size, cache = problem->device.cache_bytes;
+  return y_channels_last(problem) && t3_is_real(problem, t3_target_type(problem)) && problem->beta == 0 && cache &&
+         bytes > cache / 4 && block->width * problem->real_size % 64 == 0 && layer->out_channels * problem->real_size % 64 == 0;
+}
+
+static void define_all(const t3_problem *problem, const struct block *block, bool own, t3_text *defines) {
   const t3_layer *layer = &problem->layer;
   int64_t most_taps = 1;
   for (int a = 0; a < 3; ++a) most_taps *= t3_ceil_div(layer->axis[a].kernel, problem->phases[a].tap_step);
   int64_t row = most_taps * block->width * block->vectors * problem->real_size;
   t3_define_problem(defines, problem);
+  t3_define(defines, "EACH_ITS_OWN", own);
+  t3_define(defines, "Y_CHANNELS_LAST", y_channels_last(problem));
+  t3_define(defines, "STREAM", streams(problem, block));
   t3_define(defines, "VECTOR", block->width);
   t3_define(defines, "VECTORS", block->vectors);
   t3_define(defines, "TILE", block->tile);
@@ -119,25 +160,27 @@ static void define_all(const t3_problem *problem, const struct block *block, t3_
   for (int a = 0; a < 3; ++a) t3_define_tables(defines, a, problem);
 }
 
-static tconv3d_status recipe(const t3_problem *problem, const t3_variant *variant, t3_recipe *recipe) {
+static tconv3d_status recipe(const t3_problem *asked, const t3_variant *variant, t3_recipe *recipe) {
+  const t3_problem lanes = lanes_of(asked), *problem = &lanes;
   const t3_layer *layer = &problem->layer;
   const t3_axis *axis = layer->axis;
   struct block block = block_of(variant);
-  t3_padded padded = t3_padded_of(problem, 1, 0, 0);
+  t3_padded padded = t3_padded_values(problem);
+  int64_t read[5];
+  t3_read_strides(problem, &padded, read);
   int64_t blocks = channel_blocks(problem, &block) * residues_of(problem), run = run_of(problem, &block);
-  define_all(problem, &block, &recipe->defines);
+  define_all(problem, &block, each_its_own(asked), &recipe->defines);
   recipe->deterministic = true;
   recipe->workspace_bytes = t3_padded_bytes(problem, &padded);
   recipe->pack = (t3_launch){.kernel = "channels_pack", .local = 1, .items = blocks};
   T3_ARGS(&recipe->pack, {T3_WEIGHT, 0}, {T3_BIAS, 0}, {T3_PACKED, 0}, {T3_NUMBER, layer->has_bias});
-  t3_add_pad(problem, &padded, recipe);
+  t3_add_pad(problem, &padded, block.width, recipe);
   t3_launch *main = &recipe->run[recipe->num_run++];
   *main = (t3_launch){.kernel = "channels", .local = 1};
   main->items = blocks * t3_ceil_div(all_positions(problem), run);
-  T3_ARGS(main, t3_x_arg(&padded), {T3_PACKED, 0}, {T3_Y, 0}, {T3_NUMBER, layer->batch}, {T3_NUMBER, padded.size[T3_D]},
-          {T3_NUMBER, padded.size[T3_H]}, {T3_NUMBER, padded.size[T3_W]}, {T3_NUMBER, axis[T3_D].in},
-          {T3_NUMBER, axis[T3_H].in}, {T3_NUMBER, axis[T3_W].in}, {T3_NUMBER, axis[T3_D].out}, {T3_NUMBER, axis[T3_H].out},
-          {T3_NUMBER, axis[T3_W].out}, {T3_NUMBER, run});
+  T3_ARGS(main, t3_x_arg(&padded), {T3_PACKED, 0}, {T3_Y, 0}, {T3_NUMBER, layer->batch}, T3_STRIDES(read),
+          {T3_NUMBER, axis[T3_D].in}, {T3_NUMBER, axis[T3_H].in}, {T3_NUMBER, axis[T3_W].in}, T3_STRIDES(layer->y.stride),
+          {T3_NUMBER, axis[T3_D].out}, {T3_NUMBER, axis[T3_H].out}, {T3_NUMBER, axis[T3_W].out}, {T3_NUMBER, run});
   t3_end_recipe(problem, packed_count(problem, &block), recipe);
   snprintf(recipe->detail, sizeof recipe->detail, "%" PRId64 " positions x %" PRId64 " vectors of %" PRId64 " channels, %s",
            block.tile, block.vectors, block.width, t3_reading(&padded));

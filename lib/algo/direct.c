@@ -44,7 +44,8 @@ static tconv3d_status recipe(const t3_problem *problem, const t3_variant *varian
   T3_ARGS(&recipe->pack, {T3_WEIGHT, 0}, {T3_BIAS, 0}, {T3_PACKED, 0}, {T3_NUMBER, layer->has_bias});
   recipe->run[0] = (t3_launch){.kernel = "direct", .local = local, .items = layer->y_count};
   T3_ARGS(&recipe->run[0], {T3_X, 0}, {T3_PACKED, 0}, {T3_Y, 0}, {T3_NUMBER, d->in}, {T3_NUMBER, h->in}, {T3_NUMBER, w->in},
-          {T3_NUMBER, d->out}, {T3_NUMBER, h->out}, {T3_NUMBER, w->out});
+          T3_STRIDES(layer->x.stride), {T3_NUMBER, d->out}, {T3_NUMBER, h->out}, {T3_NUMBER, w->out},
+          T3_STRIDES(layer->y.stride));
   recipe->num_run = 1;
   t3_end_recipe(problem, packed, recipe);
   return TCONV3D_OK;

@@ -134,8 +134,8 @@ static tconv3d_status recipe(const t3_problem *problem, const t3_variant *varian
   define_all(problem, &block, &cut, &recipe->defines);
   recipe->deterministic = true;
   int64_t used = 0;
-  t3_arg x = t3_real_arg(problem, T3_X, layer->x_count, &used, recipe);
-  t3_arg gy = t3_real_arg(problem, T3_GY, layer->y_count, &used, recipe);
+  t3_arg x = t3_real_arg(problem, T3_X, block.width, &used, recipe);
+  t3_arg gy = t3_real_arg(problem, T3_GY, block.width, &used, recipe);
   t3_arg partial = {T3_WORKSPACE, used}, target = cut.chunks > 1 ? partial : (t3_arg){T3_Y, 0};
   recipe->workspace_bytes = used * problem->real_size;
   t3_launch *main = &recipe->run[recipe->num_run++];

@@ -36,7 +36,8 @@ static tconv3d_status recipe(const t3_problem *problem, const t3_variant *varian
   recipe->deterministic = true;
   recipe->run[0] = (t3_launch){.kernel = "each", .local = local_size(&problem->device), .items = layer->w_count};
   T3_ARGS(&recipe->run[0], {T3_X, 0}, {T3_GY, 0}, {T3_Y, 0}, {T3_NUMBER, layer->batch}, {T3_NUMBER, d->in}, {T3_NUMBER, h->in},
-          {T3_NUMBER, w->in}, {T3_NUMBER, d->out}, {T3_NUMBER, h->out}, {T3_NUMBER, w->out});
+          {T3_NUMBER, w->in}, T3_STRIDES(layer->x.stride), {T3_NUMBER, d->out}, {T3_NUMBER, h->out}, {T3_NUMBER, w->out},
+          T3_STRIDES(layer->y.stride));
   recipe->num_run = 1;
   return TCONV3D_OK;
 }

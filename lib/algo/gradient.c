@@ -44,16 +44,3 @@ double t3_meeting(const t3_axis *axis) {
   }
   return pairs / ((double)axis->kernel * (double)axis->in);
 }
-
-enum { CONVERTED = 4096 }; /* values of a work-item, as in gradient.cl */
-
-t3_arg t3_real_arg(const t3_problem *problem, t3_arg_kind kind, int64_t count, int64_t *used, t3_recipe *recipe) {
-  t3_arg arg = {kind, 0};
-  if (t3_is_real(problem, t3_input_type(problem)) || !count) return arg;
-  t3_launch *convert = &recipe->run[recipe->num_run++];
-  *convert = (t3_launch){.kernel = "convert", .local = 1, .items = t3_ceil_div(count, CONVERTED)};
-  T3_ARGS(convert, arg, {T3_WORKSPACE, *used}, {T3_NUMBER, count});
-  arg = (t3_arg){T3_WORKSPACE, *used};
-  *used += count;
-  return arg;
-}

@@ -4,6 +4,7 @@
 #define T3_GRADIENT_H
 
 #include "algo/algo.h"
+#include "algo/copies.h"
 
 /* Whether a kernel can count strides, kernel sizes, positions and reaches of each axis in 32 bits; else false with the reason.
  */
@@ -11,10 +12,6 @@ bool t3_gradient_check(const t3_problem *problem, char *why, size_t capacity);
 
 /* The widest vectors that kernels are written for. */
 int64_t t3_native_width(const t3_problem *problem);
-
-/* The argument by which kernels that take the type of the sums read x or gy, of count elements: itself, or a copy in that type
- * in the workspace, whose launch is added; *used is how many elements of the workspace are taken. */
-t3_arg t3_real_arg(const t3_problem *problem, t3_arg_kind kind, int64_t count, int64_t *used, t3_recipe *recipe);
 
 /* x's rows of W of all images, cut into even pieces of at most some length. */
 typedef struct t3_lines {

@@ -157,8 +157,8 @@ static void add_launches(const t3_problem *problem, const struct block *block, c
   t3_lines lines = t3_lines_of(layer, POSITIONS);
   int64_t rows = cut->m_tiles * block->m * layer->taps, run = t3_max(t3_ceil_div(lines.count, cut->chunks), 1);
   int64_t used = 0;
-  t3_arg x = t3_real_arg(problem, T3_X, layer->x_count, &used, recipe);
-  t3_arg gy = t3_real_arg(problem, T3_GY, layer->y_count, &used, recipe);
+  t3_arg x = t3_real_arg(problem, T3_X, block->width, &used, recipe);
+  t3_arg gy = t3_real_arg(problem, T3_GY, block->width, &used, recipe);
   t3_arg partial = {T3_WORKSPACE, used}, target = cut->chunks > 1 ? partial : (t3_arg){T3_Y, 0};
   recipe->workspace_bytes = used * problem->real_size;
   t3_launch *main = &recipe->run[recipe->num_run++];

@@ -3,6 +3,8 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "base/checked.h"
 
@@ -45,14 +47,21 @@ static int64_t reach(const t3_problem *problem, int axis, int64_t positions) {
   return (positions - 1) * t3_step(problem, axis) + 1 + t3_span(problem, axis);
 }
 
+/* Whether kernels that count a plane's elements in 32 bits can take x by rows. */
+static bool lies_in_rows(const t3_view *x, const t3_axis *axis) {
+  int64_t plane;
+  return x->stride[T3_AXIS_W] == 1 && t3_mul(llabs(x->stride[T3_AXIS_H]), axis[T3_H].in, &plane) && plane <= INT32_MAX / 2;
+}
+
 t3_padded t3_padded_of(const t3_problem *problem, int64_t rows, int64_t pitch, int64_t slack) {
   const t3_axis *axis = problem->layer.axis;
+  const t3_view *x = &problem->layer.x;
   int64_t t_w = t3_positions(problem, T3_W), step = t3_step(problem, T3_W);
   t3_padded padded = {.size = {reach(problem, T3_D, t3_positions(problem, T3_D)),
                                reach(problem, T3_H, t3_round_up(t3_positions(problem, T3_H), rows)),
                                pitch ? pitch : reach(problem, T3_W, t_w)},
                       .slack = slack,
-                      .copy = slack > 0 || !t3_is_real(problem, t3_input_type(problem))};
+                      .copy = slack > 0 || !t3_is_real(problem, t3_input_type(problem)) || !lies_in_rows(x, axis)};
   /* Where a step is taken along a row, all that lies between is loaded too: a row's last vectors so reach further than its
    * taps. */
   int64_t loaded = (t_w + t3_span(problem, T3_W) / step) * step;
@@ -61,10 +70,36 @@ t3_padded t3_padded_of(const t3_problem *problem, int64_t rows, int64_t pitch, i
   for (int a = 0; a < 3; ++a)
     if (problem->phases[a].min_offset || (equal ? padded.size[a] != axis[a].in : padded.size[a] > axis[a].in))
       padded.copy = true;
-  if (loaded > axis[T3_W].in) padded.copy = true;
+  if (loaded > axis[T3_W].in || (equal && x->stride[T3_AXIS_H] != pitch)) padded.copy = true;
   if (padded.copy) padded.slack += t3_max(loaded - reach(problem, T3_W, t_w), 0);
   for (int a = 0; a < 3 && !padded.copy; ++a) padded.size[a] = axis[a].in;
   return padded;
+}
+
+t3_padded t3_padded_values(const t3_problem *problem) {
+  const t3_axis *axis = problem->layer.axis;
+  const t3_view *x = &problem->layer.x;
+  t3_padded padded = {.copy = !t3_is_real(problem, t3_input_type(problem))};
+  for (int a = 0; a < 3; ++a) {
+    padded.size[a] = reach(problem, a, t3_positions(problem, a));
+    if (problem->phases[a].min_offset || padded.size[a] > axis[a].in) padded.copy = true;
+  }
+  int64_t row;
+  padded.channels_last = padded.copy && problem->layer.in_channels > 1 && x->stride[T3_AXIS_C] == 1 &&
+                         x->stride[T3_AXIS_W] != 1 && t3_mul(padded.size[T3_W], problem->layer.in_channels, &row) &&
+                         row <= INT32_MAX / 2;
+  for (int a = 0; a < 3 && !padded.copy; ++a) padded.size[a] = axis[a].in;
+  return padded;
+}
+
+/* Whether no row of x but the first and the last can be followed over its ends, for a row's length, out of x. */
+static bool rows_lie_apart(const t3_layer *layer) {
+  const int64_t *stride = layer->x.stride, row = layer->axis[T3_W].in;
+  const int64_t sizes[] = {layer->batch, layer->in_channels, layer->axis[T3_D].in};
+  if (!lies_in_rows(&layer->x, layer->axis) || (layer->axis[T3_H].in > 1 && stride[T3_AXIS_H] < row)) return false;
+  for (int i = 0; i < 3; ++i)
+    if (sizes[i] > 1 && stride[i] && stride[i] < row) return false;
+  return true;
 }
 
 void t3_read_in_place(const t3_problem *problem, int64_t step, t3_padded *padded) {
@@ -73,15 +108,28 @@ void t3_read_in_place(const t3_problem *problem, int64_t step, t3_padded *padded
   int64_t apart = t3_step(problem, T3_W); /* loads begin and end at multiples of it */
   int64_t margin = t3_round_up(t3_max(-w->min_offset, 0), apart);
   int64_t end = (t3_max(t3_positions(problem, T3_W), step) + t3_max(w->max_offset, 0) / apart) * apart;
-  if (!padded->copy || !t3_is_real(problem, t3_input_type(problem)) || margin > axis[T3_W].in || end > 2 * axis[T3_W].in)
+  if (!padded->copy || !t3_is_real(problem, t3_input_type(problem)) || !rows_lie_apart(&problem->layer) ||
+      margin > axis[T3_W].in || end > 2 * axis[T3_W].in)
     return;
   *padded = (t3_padded){.size = {axis[T3_D].in, axis[T3_H].in, axis[T3_W].in},
                         .margin = margin,
                         .edge_width = margin + t3_max(end, axis[T3_W].in)};
 }
 
-int64_t t3_planes(const t3_problem *problem) {
-  return problem->layer.batch * problem->layer.in_channels * problem->layer.axis[T3_D].in;
+void t3_read_strides(const t3_problem *problem, const t3_padded *padded, int64_t stride[5]) {
+  int64_t channels = problem->layer.in_channels, step = padded->channels_last ? channels : 1;
+  memcpy(stride, problem->layer.x.stride, sizeof problem->layer.x.stride);
+  if (!padded->copy) return;
+  for (int a = T3_W; a >= T3_D; step *= padded->size[a--]) stride[T3_AXIS_D + a] = step;
+  stride[T3_AXIS_C] = padded->channels_last ? 1 : step;
+  stride[T3_AXIS_N] = padded->channels_last ? step : step * channels;
+}
+
+int64_t t3_last_plane(const t3_problem *problem) {
+  const t3_layer *layer = &problem->layer;
+  const int64_t *stride = layer->x.stride;
+  return (t3_max(layer->batch, 1) - 1) * stride[T3_AXIS_N] + (layer->in_channels - 1) * stride[T3_AXIS_C] +
+         (layer->axis[T3_D].in - 1) * stride[T3_AXIS_D];
 }
 
 t3_arg t3_x_arg(const t3_padded *padded) {
@@ -144,21 +192,37 @@ double t3_pad_seconds(const t3_problem *problem, const t3_padded *padded) {
   return floats ? t3_stream_seconds(&problem->device, 2 * floats) + 30e-6 : 0; /* 30 us: the launch, measured */
 }
 
-void t3_add_pad(const t3_problem *problem, const t3_padded *padded, t3_recipe *recipe) {
+void t3_add_pad(const t3_problem *problem, const t3_padded *padded, int64_t width, t3_recipe *recipe) {
   const t3_layer *layer = &problem->layer;
   const t3_axis *axis = layer->axis;
-  const int64_t *size = padded->size;
   if (!padded->copy && !padded->edge_width) return;
-  t3_launch *pad = &recipe->run[recipe->num_run++];
   if (padded->edge_width) {
-    *pad = (t3_launch){.kernel = "edges", .local = 1, .items = 1};
-    T3_ARGS(pad, {T3_X, 0}, {T3_WORKSPACE, 0}, {T3_NUMBER, t3_planes(problem) * axis[T3_H].in}, {T3_NUMBER, axis[T3_W].in},
+    int64_t last_row = t3_last_plane(problem) + (axis[T3_H].in - 1) * layer->x.stride[T3_AXIS_H];
+    t3_launch *edges = &recipe->run[recipe->num_run++];
+    *edges = (t3_launch){.kernel = "edges", .local = 1, .items = 1};
+    T3_ARGS(edges, {T3_X, 0}, {T3_WORKSPACE, 0}, {T3_NUMBER, last_row}, {T3_NUMBER, axis[T3_W].in},
             {T3_NUMBER, padded->edge_width});
     return;
   }
-  *pad = (t3_launch){.kernel = "pad", .local = 1, .items = layer->batch * layer->in_channels * size[T3_D]};
-  T3_ARGS(pad, {T3_X, 0}, {T3_WORKSPACE, 0}, {T3_NUMBER, axis[T3_D].in}, {T3_NUMBER, axis[T3_H].in}, {T3_NUMBER, axis[T3_W].in},
-          {T3_NUMBER, size[T3_D]}, {T3_NUMBER, size[T3_H]}, {T3_NUMBER, size[T3_W]}, {T3_NUMBER, padded->slack});
+  t3_copy copy = {.from = {T3_X, 0},
+                  .to = {T3_WORKSPACE, 0},
+                  .view = &layer->x,
+                  .batch = layer->batch,
+                  .channels = layer->in_channels,
+                  .slack = padded->slack,
+                  .width = width,
+                  .channels_last = padded->channels_last};
+  for (int a = 0; a < 3; ++a) {
+    copy.size[a] = axis[a].in, copy.first[a] = problem->phases[a].min_offset, copy.padded[a] = padded->size[a];
+  }
+  t3_add_copy(&copy, recipe);
+}
+
+bool t3_stores_rows(const t3_problem *problem, char *why, size_t capacity) {
+  int64_t step = problem->layer.y.stride[T3_AXIS_W];
+  if (step == 1) return true;
+  snprintf(why, capacity, "neighbours along W are %" PRId64 " elements apart in what is written; it stores rows", step);
+  return false;
 }
 
 double t3_body_cycles(const t3_problem *problem, int64_t width, double products, double loads, double chain) {

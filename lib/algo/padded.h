@@ -3,13 +3,14 @@
 #define T3_PADDED_H
 
 #include "algo/algo.h"
+#include "algo/copies.h"
 
 /* How x is read: in a copy with zeros around it, or in place, by kernels that take rows even where taps reach over their ends
  * (edge_width above 0: elements of each of the three rows that cl/edges.cl wants apart, margin of them before the row). size:
- * along D, H, W; slack: zeros past the copy's end that may be read. */
+ * along D, H, W; slack: zeros past the copy's end that may be read; channels_last: the copy is so, else in C order. */
 typedef struct t3_padded {
   int64_t size[3], slack, edge_width, margin;
-  bool copy;
+  bool copy, channels_last;
 } t3_padded;
 
 /* Values of t of an axis' residue 0, and how far apart its input offsets lie. */
@@ -27,9 +28,11 @@ int64_t t3_taps_of(const t3_problem *problem, int axis);
 /* Residues of an axis that a tap reaches; the others' outputs are bias alone. */
 int64_t t3_used_residues(const t3_problem *problem, int axis);
 
-/* rows: t of H is rounded up to a multiple of it. pitch: values in a row, 0 for all that t of W reach. slack above 0 asks for
- * the copy in any case. */
+/* For kernels that take x by rows: rows: t of H is rounded up to a multiple of it. pitch: values in a row, 0 for all that t of
+ * W reach. slack above 0 asks for the copy in any case. */
 t3_padded t3_padded_of(const t3_problem *problem, int64_t rows, int64_t pitch, int64_t slack);
+/* For kernels that take single values, which may lie anywhere. */
+t3_padded t3_padded_values(const t3_problem *problem);
 /* Reads x in place after all, by rows in blocks of step values of t, unless blocks or taps reach further than a row is long. */
 void t3_read_in_place(const t3_problem *problem, int64_t step, t3_padded *padded);
 /* Whether the kernels that read the copy can count in 32 bits, whatever block they take: strides and kernel sizes, sizes, reach
@@ -39,11 +42,14 @@ bool t3_padded_check(const t3_problem *problem, int64_t most_rows, char *why, si
 /* Once checked: bytes of the copy or of the rows apart, 0 without any, and the predicted seconds of making it. */
 int64_t t3_padded_bytes(const t3_problem *problem, const t3_padded *padded);
 double t3_pad_seconds(const t3_problem *problem, const t3_padded *padded);
-/* Adds the launch that makes it, if one is needed; the two tensors that a kernel which includes edges.cl reads; in words. */
-void t3_add_pad(const t3_problem *problem, const t3_padded *padded, t3_recipe *recipe);
+/* Adds the launch that makes it, if one is needed, in a program of such vectors; the two tensors that a kernel which includes
+ * edges.cl reads; in words. */
+void t3_add_pad(const t3_problem *problem, const t3_padded *padded, int64_t width, t3_recipe *recipe);
 t3_arg t3_x_arg(const t3_padded *padded);
 t3_arg t3_edge_arg(const t3_padded *padded);
-int64_t t3_planes(const t3_problem *problem);
+/* Strides of what is read, copy or x; where the last plane of x begins. */
+void t3_read_strides(const t3_problem *problem, const t3_padded *padded, int64_t stride[5]);
+int64_t t3_last_plane(const t3_problem *problem);
 const char *t3_reading(const t3_padded *padded);
 
 /* Defines: EDGES and what follows it. */
@@ -71,6 +77,9 @@ double t3_in_place_cycles(const t3_padded *padded, double rows, double masks);
 /* What storing vectors of outputs costs beside their sums, in cycles: each goes through memory; what cannot be stored as whole
  * vectors of a row goes element by element. */
 double t3_store_cycles(const t3_problem *problem, int64_t vectors, int64_t width);
+
+/* Whether neighbours along W are neighbours in y, which kernels that store rows ask for; else false with the reason. */
+bool t3_stores_rows(const t3_problem *problem, char *why, size_t capacity);
 
 /* why = "WHAT is VALUE, past the LIMIT that its kernel is made for"; false. */
 bool t3_too_much(char *why, size_t capacity, const char *what, int64_t value, int64_t limit);

@@ -192,7 +192,7 @@ static bool applicable(const t3_problem *problem, char *why, size_t capacity) {
   for (int a = T3_D; a <= T3_H; ++a)
     if (problem->phases[a].residues > MAX_RESIDUES)
       return t3_too_much(why, capacity, a == T3_D ? "stride of axis D" : "stride of axis H", axis[a].stride, MAX_RESIDUES);
-  return t3_padded_check(problem, MAX_BLOCK_H, why, capacity);
+  return t3_stores_rows(problem, why, capacity) && t3_padded_check(problem, MAX_BLOCK_H, why, capacity);
 }
 
 static double cost(const t3_problem *problem, const t3_variant *variant) {
@@ -232,11 +232,12 @@ static void add_launches(const t3_problem *problem, const struct block *block, c
   const t3_axis *axis = layer->axis;
   int64_t blocks_m = m_blocks(problem, block), tiles_m = t3_ceil_div(blocks_m, tile_m(problem, block));
   int64_t phases = problem->phases[T3_D].residues * problem->phases[T3_H].residues;
-  const int64_t *size = padded->size;
+  int64_t read[5];
+  t3_read_strides(problem, padded, read);
 
   recipe->pack = (t3_launch){.kernel = "phase_pack", .local = 1, .items = layer->groups * blocks_m * phases};
   T3_ARGS(&recipe->pack, {T3_WEIGHT, 0}, {T3_BIAS, 0}, {T3_PACKED, 0}, {T3_NUMBER, layer->has_bias});
-  t3_add_pad(problem, padded, recipe);
+  t3_add_pad(problem, padded, block->width, recipe);
   t3_launch *main = &recipe->run[recipe->num_run++];
   /* Work-items of a hundred thousand multiply-adds: enough of them for all cores to end together, not so many that starting
    * them counts. */
@@ -248,8 +249,8 @@ static void add_launches(const t3_problem *problem, const struct block *block, c
   int64_t rows = t3_positions(problem, T3_D) * t3_ceil_div(lines, run) * t3_max(length / chunk, 1);
   *main = (t3_launch){.kernel = "phase", .local = 1, .items = layer->batch * layer->groups * rows * phases * tiles_m};
   T3_ARGS(main, t3_x_arg(padded), t3_edge_arg(padded), {T3_PACKED, 0}, {T3_Y, 0}, {T3_NUMBER, padded->edge_width},
-          {T3_NUMBER, t3_planes(problem)}, {T3_NUMBER, size[T3_D]}, {T3_NUMBER, size[T3_H]}, {T3_NUMBER, size[T3_W]},
-          {T3_NUMBER, axis[T3_D].in}, {T3_NUMBER, axis[T3_H].in}, {T3_NUMBER, axis[T3_D].out}, {T3_NUMBER, axis[T3_H].out},
+          {T3_NUMBER, t3_last_plane(problem)}, T3_ROW_STRIDES(read), {T3_NUMBER, axis[T3_D].in}, {T3_NUMBER, axis[T3_H].in},
+          {T3_NUMBER, axis[T3_W].in}, T3_ROW_STRIDES(layer->y.stride), {T3_NUMBER, axis[T3_D].out}, {T3_NUMBER, axis[T3_H].out},
           {T3_NUMBER, axis[T3_W].out}, {T3_NUMBER, lines}, {T3_NUMBER, length}, {T3_NUMBER, chunk}, {T3_NUMBER, run});
 }
 

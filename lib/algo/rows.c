@@ -36,7 +36,7 @@ static bool applicable(const t3_problem *problem, char *why, size_t capacity) {
     return t3_too_much(why, capacity, "stride of axis D", axis[T3_D].stride, MAX_RESIDUES);
   if (t3_span(problem, T3_H) > MAX_TAPS_HW) /* rows that it would hold */
     return t3_too_much(why, capacity, "the reach of axis H in x", t3_span(problem, T3_H), MAX_TAPS_HW);
-  return t3_padded_check(problem, MAX_BLOCK_H, why, capacity);
+  return t3_stores_rows(problem, why, capacity) && t3_padded_check(problem, MAX_BLOCK_H, why, capacity);
 }
 
 /* Sums, the rows of x under one tap of W, and room for weights: with less of it blocks were measured to spill. */
@@ -136,18 +136,20 @@ static tconv3d_status recipe(const t3_problem *problem, const t3_variant *varian
   int64_t length = t3_positions(problem, T3_W), lines = t3_ceil_div(t3_positions(problem, T3_H), block.h);
   int64_t work = t3_round_up(length, block.width * block.v) * block.h * block.m * axis[T3_H].kernel * axis[T3_W].kernel;
   int64_t run = t3_min(t3_max(CHUNK / (work * layer->group_in), 1), lines);
+  int64_t read[5];
+  t3_read_strides(problem, &padded, read);
   define_all(problem, &block, &padded, &recipe->defines);
   recipe->deterministic = true;
   recipe->workspace_bytes = t3_padded_bytes(problem, &padded);
   recipe->pack = (t3_launch){.kernel = "rows_pack", .local = 1, .items = layer->groups * blocks};
   T3_ARGS(&recipe->pack, {T3_WEIGHT, 0}, {T3_BIAS, 0}, {T3_PACKED, 0}, {T3_NUMBER, layer->has_bias});
-  t3_add_pad(problem, &padded, recipe);
+  t3_add_pad(problem, &padded, block.width, recipe);
   t3_launch *main = &recipe->run[recipe->num_run++];
   *main = (t3_launch){.kernel = "rows", .local = 1};
   main->items = layer->batch * layer->groups * t3_positions(problem, T3_D) * t3_ceil_div(lines, run) * blocks;
   T3_ARGS(main, t3_x_arg(&padded), t3_edge_arg(&padded), {T3_PACKED, 0}, {T3_Y, 0}, {T3_NUMBER, padded.edge_width},
-          {T3_NUMBER, t3_planes(problem)}, {T3_NUMBER, padded.size[T3_D]}, {T3_NUMBER, padded.size[T3_H]},
-          {T3_NUMBER, padded.size[T3_W]}, {T3_NUMBER, axis[T3_D].in}, {T3_NUMBER, axis[T3_D].out}, {T3_NUMBER, axis[T3_H].out},
+          {T3_NUMBER, t3_last_plane(problem)}, T3_ROW_STRIDES(read), {T3_NUMBER, axis[T3_D].in}, {T3_NUMBER, axis[T3_H].in},
+          {T3_NUMBER, axis[T3_W].in}, T3_ROW_STRIDES(layer->y.stride), {T3_NUMBER, axis[T3_D].out}, {T3_NUMBER, axis[T3_H].out},
           {T3_NUMBER, axis[T3_W].out}, {T3_NUMBER, lines}, {T3_NUMBER, length}, {T3_NUMBER, run});
   t3_end_recipe(problem, packed_count(problem, &block), recipe);
   snprintf(recipe->detail, sizeof recipe->detail,

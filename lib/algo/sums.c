@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "algo/algo.h"
+#include "algo/copies.h"
 #include "algo/padded.h"
 #include "base/checked.h"
 
@@ -19,6 +20,11 @@ static int64_t positions_of(const t3_layer *layer) {
 /* Partial sums of a channel. */
 static int64_t partial_sums(const t3_problem *problem) {
   return problem->layer.batch * t3_ceil_div(positions_of(&problem->layer), chunk_of(problem));
+}
+
+/* Other types are converted as they are read. */
+static bool is_copied(const t3_problem *problem) {
+  return problem->layer.batch && !problem->layer.y.dense;
 }
 
 static bool applicable(const t3_problem *problem, char *why, size_t capacity) {
@@ -45,19 +51,23 @@ static tconv3d_status recipe(const t3_problem *problem, const t3_variant *varian
   size_t local = gpu && problem->device.work_group_size >= 64 ? 64 : 1;
   t3_define_types(&recipe->defines, problem);
   t3_define(&recipe->defines, "VECTOR", 16);
+  t3_define(&recipe->defines, "COPIED", is_copied(problem));
   t3_define(&recipe->defines, "GROUPS", layer->groups);
   t3_define(&recipe->defines, "GROUP_OUT", layer->group_out);
   recipe->deterministic = true;
-  recipe->workspace_bytes = t3_max(layer->out_channels * partial, 1) * problem->real_size;
+  int64_t used = 0;
+  t3_arg gy = is_copied(problem) ? t3_real_arg(problem, T3_GY, 16, &used, recipe) : (t3_arg){T3_GY, 0};
+  t3_arg sums = {T3_WORKSPACE, used};
+  recipe->workspace_bytes = (used + t3_max(layer->out_channels * partial, 1)) * problem->real_size;
   if (partial) { /* else the batch is empty, and a launch of nothing is an error */
     t3_launch *parts = &recipe->run[recipe->num_run++];
     *parts = (t3_launch){.kernel = "sums", .local = local, .items = layer->out_channels * partial};
-    T3_ARGS(parts, {T3_GY, 0}, {T3_WORKSPACE, 0}, {T3_NUMBER, layer->batch}, {T3_NUMBER, positions},
-            {T3_NUMBER, t3_ceil_div(positions, chunk)}, {T3_NUMBER, chunk});
+    T3_ARGS(parts, gy, sums, {T3_NUMBER, layer->batch}, {T3_NUMBER, positions}, {T3_NUMBER, t3_ceil_div(positions, chunk)},
+            {T3_NUMBER, chunk});
   }
   t3_launch *total = &recipe->run[recipe->num_run++];
   *total = (t3_launch){.kernel = "sums_total", .local = local, .items = layer->out_channels};
-  T3_ARGS(total, {T3_WORKSPACE, 0}, {T3_Y, 0}, {T3_NUMBER, partial});
+  T3_ARGS(total, sums, {T3_Y, 0}, {T3_NUMBER, partial});
   snprintf(recipe->detail, sizeof recipe->detail, "%" PRId64 " partial sums of %" PRId64 " values a channel", partial, chunk);
   return TCONV3D_OK;
 }

@@ -1,4 +1,5 @@
 /* The table of algorithms, and what their files share. */
+#include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -38,6 +39,7 @@ const char *tconv3d_algorithm_name(size_t index) {
 }
 
 void t3_set_args(t3_launch *launch, const t3_arg *args, size_t count) {
+  assert(count < T3_MAX_ARGS); /* with room for a residual */
   memcpy(launch->args, args, count * sizeof *args);
   launch->num_args = (int)count;
 }
@@ -101,7 +103,12 @@ void t3_define_problem(t3_text *defines, const t3_problem *problem) {
   const t3_layer *layer = &problem->layer;
   t3_define_types(defines, problem);
   const t3_axis *d = &layer->axis[T3_D], *h = &layer->axis[T3_H], *w = &layer->axis[T3_W];
+  const int64_t *weight = layer->w.stride;
   t3_define(defines, "TRANSPOSED", layer->transposed);
+  t3_define(defines, "WEIGHT_DENSE", layer->w.dense);
+  t3_define(defines, "WEIGHT_0", weight[0]);
+  t3_define(defines, "WEIGHT_1", weight[1]);
+  t3_define_axes(defines, "WEIGHT", weight + 2);
   t3_define(defines, "GROUPS", layer->groups);
   t3_define(defines, "GROUP_IN", layer->group_in);
   t3_define(defines, "GROUP_OUT", layer->group_out);

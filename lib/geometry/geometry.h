@@ -32,6 +32,15 @@ static inline int64_t t3_input_step(const t3_axis *axis) {
   return axis->convolves ? axis->stride : 1;
 }
 
+/* Where a tensor's elements lie, in elements from that of index 0: stride of each axis, below and span: how far the lowest one
+ * is, and how many places there are from it to the highest, both included (0 of an empty tensor). dense: in C order without
+ * gaps. */
+typedef struct t3_view {
+  int64_t stride[5], below, span;
+  bool dense;
+} t3_view;
+enum { T3_AXIS_N, T3_AXIS_C, T3_AXIS_D, T3_AXIS_H, T3_AXIS_W };
+
 /* A validated layer: no product of the sizes below overflows, nor do the byte counts. */
 typedef struct t3_layer {
   int64_t batch, in_channels, out_channels, groups;
@@ -41,11 +50,41 @@ typedef struct t3_layer {
   int64_t taps;                      /* kD*kH*kW */
   bool has_bias;
   tconv3d_dtype dtype, weight_dtype;
+  t3_view x, w, y;
   bool transposed; /* w is (in_channels, group_out, ...), else (out_channels, group_in, ...) */
 } t3_layer;
 
 /* Validates by the rules in layer.h. */
 tconv3d_status t3_layer_init(const tconv3d_desc *desc, t3_layer *layer);
+
+/* Validates the layouts of a layer whose sizes are set. */
+tconv3d_status t3_views_init(const tconv3d_desc *desc, t3_layer *layer);
+/* Refuses a target two of whose elements are in one place; layer: as the operation computes it. */
+tconv3d_status t3_views_check_target(const t3_layer *layer, tconv3d_operation operation);
+void t3_x_shape(const t3_layer *layer, int64_t shape[5]);
+void t3_w_shape(const t3_layer *layer, int64_t shape[5]);
+void t3_y_shape(const t3_layer *layer, int64_t shape[5]);
+
+/* A float32 tensor in C order: the tensor itself where it is dense, else a copy. */
+typedef struct t3_dense {
+  const t3_view *view;
+  int64_t shape[5], count;
+  float *data, *copy; /* copy: NULL where there is none */
+} t3_dense;
+/* The tensor is at element 0, and only read. */
+tconv3d_status t3_dense_read(const t3_view *view, const int64_t shape[5], const float *tensor, t3_dense *dense);
+/* Room for values that t3_dense_write brings to the tensor. */
+tconv3d_status t3_dense_room(const t3_view *view, const int64_t shape[5], float *tensor, t3_dense *dense);
+void t3_dense_write(const t3_dense *dense, float *tensor);
+void t3_dense_free(t3_dense *dense);
+
+/* All three of a call; y is what is written, or w. t3_dense_layer_free is right after a failure too. */
+typedef struct t3_dense_operands {
+  t3_dense x, w, y;
+} t3_dense_operands;
+tconv3d_status t3_dense_layer(const t3_layer *layer, const float *x, const float *w, float *y, t3_dense_operands *dense);
+tconv3d_status t3_dense_weights(const t3_layer *layer, const float *x, float *w, const float *y, t3_dense_operands *dense);
+void t3_dense_layer_free(t3_dense_operands *dense);
 
 /* Bytes of an element; its name, "float32"; and the short one of files and options, "f32". NULL for a number that is no type.
  */

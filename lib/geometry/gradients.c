@@ -64,6 +64,18 @@ static void convolve(const t3_layer *layer, const float *x, const float *w, cons
     }
 }
 
+/* The same wherever the tensors lie. */
+static tconv3d_status convolve_views(const t3_layer *layer, const float *x, const float *w, const float *b, float *y) {
+  t3_dense_operands dense;
+  tconv3d_status status = t3_dense_layer(layer, x, w, y, &dense);
+  if (status == TCONV3D_OK) {
+    convolve(layer, dense.x.data, dense.w.data, b, dense.y.data);
+    t3_dense_write(&dense.y, y);
+  }
+  t3_dense_layer_free(&dense);
+  return status;
+}
+
 tconv3d_status tconv3d_reference_convolution(const tconv3d_desc *desc, const float *x, const float *w, const float *b,
                                              float *y) {
   t3_layer layer;
@@ -72,8 +84,7 @@ tconv3d_status tconv3d_reference_convolution(const tconv3d_desc *desc, const flo
   if (!w) return is_null("w");
   if (layer.has_bias && !b) return is_null("b");
   if (layer.batch && (!x || !y)) return is_null(x ? "y" : "x");
-  convolve(&layer, x, w, layer.has_bias ? b : NULL, y);
-  return TCONV3D_OK;
+  return convolve_views(&layer, x, w, layer.has_bias ? b : NULL, y);
 }
 
 tconv3d_status tconv3d_reference_grad_input(const tconv3d_desc *desc, const float *gy, const float *w, float *gx) {
@@ -82,8 +93,7 @@ tconv3d_status tconv3d_reference_grad_input(const tconv3d_desc *desc, const floa
   T3_TRY(t3_layer_check_reference(desc));
   if (!w) return is_null("w");
   if (layer.batch && (!gy || !gx)) return is_null(gy ? "gx" : "gy");
-  convolve(&layer, gy, w, NULL, gx);
-  return TCONV3D_OK;
+  return convolve_views(&layer, gy, w, NULL, gx);
 }
 
 /* ---- weight: gw[c][m][k] = the sum over images and i of x[c][i] * gy[m][i*stride - padding + k*dilation] ---- */
@@ -133,10 +143,15 @@ tconv3d_status tconv3d_reference_grad_weight(const tconv3d_desc *desc, const flo
   T3_TRY(t3_layer_check_reference(desc));
   if (!gw) return is_null("gw");
   if (layer.batch && (!x || !gy)) return is_null(x ? "gy" : "x");
-  for (int64_t c = 0; c < layer.in_channels; ++c)
+  t3_dense_operands dense;
+  tconv3d_status status = t3_dense_weights(&layer, x, gw, gy, &dense);
+  for (int64_t c = 0; c < layer.in_channels && status == TCONV3D_OK; ++c)
     for (int64_t m = 0; m < layer.group_out; ++m)
-      weight_channels(&layer, x, gy, c, c / layer.group_in * layer.group_out + m, gw + (c * layer.group_out + m) * layer.taps);
-  return TCONV3D_OK;
+      weight_channels(&layer, dense.x.data, dense.y.data, c, c / layer.group_in * layer.group_out + m,
+                      dense.w.data + (c * layer.group_out + m) * layer.taps);
+  if (status == TCONV3D_OK) t3_dense_write(&dense.w, gw);
+  t3_dense_layer_free(&dense);
+  return status;
 }
 
 /* ---- bias: gb[m] = the sum over images and positions of gy[m] ---- */
@@ -148,11 +163,16 @@ tconv3d_status tconv3d_reference_grad_bias(const tconv3d_desc *desc, const float
   if (!gb) return is_null("gb");
   if (layer.batch && !gy) return is_null("gy");
   const int64_t out = outputs_of(&layer);
+  int64_t shape[5];
+  t3_dense dense;
+  t3_y_shape(&layer, shape);
+  T3_TRY(t3_dense_read(&layer.y, shape, gy, &dense));
   for (int64_t m = 0; m < layer.out_channels; ++m) {
     double sum = 0;
     for (int64_t n = 0; n < layer.batch; ++n)
-      for (int64_t o = 0; o < out; ++o) sum += (double)gy[(n * layer.out_channels + m) * out + o];
+      for (int64_t o = 0; o < out; ++o) sum += (double)dense.data[(n * layer.out_channels + m) * out + o];
     gb[m] = (float)sum;
   }
+  t3_dense_free(&dense);
   return TCONV3D_OK;
 }

@@ -167,7 +167,8 @@ tconv3d_status t3_layer_init(const tconv3d_desc *desc, t3_layer *layer) {
   T3_TRY(check_channels(desc));
   *layer = layer_channels(desc);
   for (int a = 0; a < 3; ++a) T3_TRY(fill_axis(desc, a, &layer->axis[a]));
-  return count_elements(layer);
+  T3_TRY(count_elements(layer));
+  return t3_views_init(desc, layer);
 }
 
 /* Sizes of one axis of nn.Conv3d; in and reach as of a transposed layer, whose checks hold here too. */
@@ -199,7 +200,8 @@ static tconv3d_status convolution_init(const tconv3d_desc *desc, t3_layer *layer
   *layer = layer_channels(desc);
   layer->transposed = false;
   for (int a = 0; a < 3; ++a) T3_TRY(convolved_size(desc, a, &layer->axis[a]));
-  return count_elements(layer);
+  T3_TRY(count_elements(layer));
+  return t3_views_init(desc, layer);
 }
 
 t3_layer t3_layer_adjoint(const t3_layer *layer) {
@@ -209,6 +211,7 @@ t3_layer t3_layer_adjoint(const t3_layer *layer) {
   adjoint.in_channels = layer->out_channels, adjoint.out_channels = layer->in_channels;
   adjoint.group_in = layer->group_out, adjoint.group_out = layer->group_in;
   adjoint.x_count = layer->y_count, adjoint.y_count = layer->x_count;
+  adjoint.x = layer->y, adjoint.y = layer->x;
   for (int a = 0; a < 3; ++a) {
     adjoint.axis[a].convolves = !layer->axis[a].convolves;
     adjoint.axis[a].in = layer->axis[a].out, adjoint.axis[a].out = layer->axis[a].in;
@@ -217,13 +220,13 @@ t3_layer t3_layer_adjoint(const t3_layer *layer) {
 }
 
 tconv3d_status t3_layer_of(const tconv3d_desc *desc, tconv3d_operation operation, t3_layer *layer) {
-  if (operation == TCONV3D_CONVOLUTION) return convolution_init(desc, layer);
   if (!tconv3d_operation_name(operation))
     return t3_fail(TCONV3D_INVALID_PARAMETER, "operation is %d, which is no tconv3d_operation", (int)operation);
-  T3_TRY(t3_layer_init(desc, layer));
-  if (operation != TCONV3D_FORWARD) layer->has_bias = false; /* it plays no part, nor in a tuning's key */
+  bool convolution = operation == TCONV3D_CONVOLUTION;
+  T3_TRY(convolution ? convolution_init(desc, layer) : t3_layer_init(desc, layer));
+  if (operation != TCONV3D_FORWARD && !convolution) layer->has_bias = false; /* it plays no part, nor in a tuning's key */
   if (operation == TCONV3D_GRAD_INPUT) *layer = t3_layer_adjoint(layer);
-  return TCONV3D_OK;
+  return t3_views_check_target(layer, operation);
 }
 
 /* Of the transposed layer's x or the convolution's y: one product each per tap and pair of channels. */

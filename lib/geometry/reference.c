@@ -38,26 +38,36 @@ static void one_channel(const t3_layer *layer, const float *x, const float *w, d
                           sums);
 }
 
-tconv3d_status tconv3d_reference_forward(const tconv3d_desc *desc, const float *x, const float *w, const float *b, float *y) {
-  t3_layer layer;
-  T3_TRY(t3_layer_init(desc, &layer));
-  T3_TRY(t3_layer_check_reference(desc));
-  if (!w || (layer.batch && (!x || !y)) || (layer.has_bias && !b))
-    return t3_fail(TCONV3D_INVALID_ARGUMENT, "%s is NULL", !w ? "w" : layer.has_bias && !b ? "b" : !x ? "x" : "y");
-  if (!layer.batch) return TCONV3D_OK;
-  int64_t out = layer.axis[T3_D].out * layer.axis[T3_H].out * layer.axis[T3_W].out;
-  int64_t in = layer.axis[T3_D].in * layer.axis[T3_H].in * layer.axis[T3_W].in;
+/* All tensors dense. */
+static tconv3d_status scatter(const t3_layer *layer, const float *x, const float *w, const float *b, float *y) {
+  int64_t out = layer->axis[T3_D].out * layer->axis[T3_H].out * layer->axis[T3_W].out;
+  int64_t in = layer->axis[T3_D].in * layer->axis[T3_H].in * layer->axis[T3_W].in;
   double *sums = malloc((size_t)out * sizeof *sums);
   if (!sums) return t3_fail(TCONV3D_OUT_OF_HOST_MEMORY, "no memory for %lld sums", (long long)out);
-  for (int64_t n = 0; n < layer.batch; ++n)
-    for (int64_t m = 0; m < layer.out_channels; ++m) {
-      int64_t group = m / layer.group_out, first = group * layer.group_in;
-      for (int64_t o = 0; o < out; ++o) sums[o] = layer.has_bias ? (double)b[m] : 0.0;
-      one_channel(&layer, x + (n * layer.in_channels + first) * in,
-                  w + (first * layer.group_out + m % layer.group_out) * layer.taps, sums);
-      float *to = y + (n * layer.out_channels + m) * out;
+  for (int64_t n = 0; n < layer->batch; ++n)
+    for (int64_t m = 0; m < layer->out_channels; ++m) {
+      int64_t group = m / layer->group_out, first = group * layer->group_in;
+      for (int64_t o = 0; o < out; ++o) sums[o] = layer->has_bias ? (double)b[m] : 0.0;
+      one_channel(layer, x + (n * layer->in_channels + first) * in,
+                  w + (first * layer->group_out + m % layer->group_out) * layer->taps, sums);
+      float *to = y + (n * layer->out_channels + m) * out;
       for (int64_t o = 0; o < out; ++o) to[o] = (float)sums[o];
     }
   free(sums);
   return TCONV3D_OK;
+}
+
+tconv3d_status tconv3d_reference_forward(const tconv3d_desc *desc, const float *x, const float *w, const float *b, float *y) {
+  t3_layer layer;
+  T3_TRY(t3_layer_of(desc, TCONV3D_FORWARD, &layer));
+  T3_TRY(t3_layer_check_reference(desc));
+  if (!w || (layer.batch && (!x || !y)) || (layer.has_bias && !b))
+    return t3_fail(TCONV3D_INVALID_ARGUMENT, "%s is NULL", !w ? "w" : layer.has_bias && !b ? "b" : !x ? "x" : "y");
+  if (!layer.batch) return TCONV3D_OK;
+  t3_dense_operands dense;
+  tconv3d_status status = t3_dense_layer(&layer, x, w, y, &dense);
+  if (status == TCONV3D_OK) status = scatter(&layer, dense.x.data, dense.w.data, b, dense.y.data);
+  if (status == TCONV3D_OK) t3_dense_write(&dense.y, y);
+  t3_dense_layer_free(&dense);
+  return status;
 }

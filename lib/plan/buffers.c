@@ -25,12 +25,26 @@ tconv3d_status t3_check_wait_list(cl_uint num_events, const cl_event *wait_list)
   return TCONV3D_OK;
 }
 
-tconv3d_status t3_check_buffer(const tconv3d_plan *plan, const char *name, const tconv3d_buffer *buffer, uint64_t bytes,
-                               size_t element, cl_mem_flags refused) {
+/* All that the tensor spans, counted from below its element 0. */
+static tconv3d_status check_span(const t3_operand *tensor, size_t size) {
+  const tconv3d_buffer *buffer = &tensor->buffer;
+  if (buffer->offset < tensor->below)
+    return t3_fail(TCONV3D_INVALID_ARGUMENT,
+                   "%s's offset is %zu bytes; its negative strides need %" PRIu64 " bytes of the buffer before it",
+                   tensor->name, buffer->offset, tensor->below);
+  uint64_t first = buffer->offset - tensor->below;
+  if (first <= size && size - first >= tensor->bytes) return TCONV3D_OK;
+  return t3_fail(TCONV3D_INVALID_ARGUMENT, "%s needs %" PRIu64 " bytes from offset %" PRIu64 "; its buffer has %zu bytes",
+                 tensor->name, tensor->bytes, first, size);
+}
+
+tconv3d_status t3_check_buffer(const tconv3d_plan *plan, const t3_operand *tensor, cl_mem_flags refused) {
+  const tconv3d_buffer *buffer = &tensor->buffer;
+  const char *name = tensor->name;
   if (!buffer->mem) return t3_fail(TCONV3D_INVALID_ARGUMENT, "%s's buffer is NULL", name);
-  if (buffer->offset % element)
+  if (buffer->offset % tensor->element)
     return t3_fail(TCONV3D_INVALID_ARGUMENT, "%s's offset is %zu bytes; it must be a multiple of the element's %zu", name,
-                   buffer->offset, element);
+                   buffer->offset, tensor->element);
   size_t size = 0;
   cl_context context = NULL;
   cl_mem_flags flags = 0;
@@ -42,35 +56,32 @@ tconv3d_status t3_check_buffer(const tconv3d_plan *plan, const char *name, const
   T3_CL_TRY(clGetMemObjectInfo, (buffer->mem, CL_MEM_FLAGS, sizeof flags, &flags, NULL));
   if (context != plan->context->cl)
     return t3_fail(TCONV3D_INVALID_ARGUMENT, "%s's buffer is of another cl_context than the plan", name);
-  if (buffer->offset > size || size - buffer->offset < bytes)
-    return t3_fail(TCONV3D_INVALID_ARGUMENT, "%s needs %" PRIu64 " bytes from offset %zu; its buffer has %zu bytes", name,
-                   bytes, buffer->offset, size);
-  if (flags & refused)
-    return t3_fail(TCONV3D_INVALID_ARGUMENT, "%s's buffer was made with %s; it must allow %s", name,
-                   flags & refused & CL_MEM_READ_ONLY ? "CL_MEM_READ_ONLY" : "CL_MEM_WRITE_ONLY",
-                   flags & refused & CL_MEM_READ_ONLY ? "writing" : "reading");
-  return TCONV3D_OK;
+  T3_TRY(check_span(tensor, size));
+  if (!(flags & refused)) return TCONV3D_OK;
+  return t3_fail(TCONV3D_INVALID_ARGUMENT, "%s's buffer was made with %s; it must allow %s", name,
+                 flags & refused & CL_MEM_READ_ONLY ? "CL_MEM_READ_ONLY" : "CL_MEM_WRITE_ONLY",
+                 flags & refused & CL_MEM_READ_ONLY ? "writing" : "reading");
 }
 
-/* The buffer that really holds the memory, and where in it. */
-static tconv3d_status root_of(const tconv3d_buffer *buffer, cl_mem *root, uint64_t *start) {
+/* The buffer that really holds the memory, and where in it the tensor's lowest element is. */
+static tconv3d_status root_of(const t3_operand *tensor, cl_mem *root, uint64_t *start) {
+  const tconv3d_buffer *buffer = &tensor->buffer;
   cl_mem parent = NULL;
   size_t origin = 0;
   T3_CL_TRY(clGetMemObjectInfo, (buffer->mem, CL_MEM_ASSOCIATED_MEMOBJECT, sizeof parent, &parent, NULL));
   if (parent) T3_CL_TRY(clGetMemObjectInfo, (buffer->mem, CL_MEM_OFFSET, sizeof origin, &origin, NULL));
   *root = parent ? parent : buffer->mem;
-  *start = (uint64_t)origin + buffer->offset;
+  *start = (uint64_t)origin + buffer->offset - tensor->below;
   return TCONV3D_OK;
 }
 
-tconv3d_status t3_check_disjoint(const char *name_a, const tconv3d_buffer *a, uint64_t bytes_a, const char *name_b,
-                                 const tconv3d_buffer *b, uint64_t bytes_b) {
+tconv3d_status t3_check_disjoint(const t3_operand *a, const t3_operand *b) {
   cl_mem root_a = NULL, root_b = NULL;
   uint64_t start_a = 0, start_b = 0;
   T3_TRY(root_of(a, &root_a, &start_a));
   T3_TRY(root_of(b, &root_b, &start_b));
-  if (root_a != root_b || start_a >= start_b + bytes_b || start_b >= start_a + bytes_a) return TCONV3D_OK;
-  return t3_fail(TCONV3D_INVALID_ARGUMENT, "%s and %s overlap in their buffer", name_a, name_b);
+  if (root_a != root_b || start_a >= start_b + b->bytes || start_b >= start_a + a->bytes) return TCONV3D_OK;
+  return t3_fail(TCONV3D_INVALID_ARGUMENT, "%s and %s overlap in their buffer", a->name, b->name);
 }
 
 void t3_bind(t3_binding *binding, t3_arg_kind kind, const tconv3d_buffer *buffer, size_t element) {

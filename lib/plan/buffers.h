@@ -7,23 +7,22 @@
 /* The queue must be of the plan's context and device. */
 tconv3d_status t3_check_queue(const tconv3d_plan *plan, cl_command_queue queue);
 tconv3d_status t3_check_wait_list(cl_uint num_events, const cl_event *wait_list);
-/* name for messages; bytes: how many the tensor has, of elements of so many; refused: the CL_MEM_ flags that it must not have.
- */
-tconv3d_status t3_check_buffer(const tconv3d_plan *plan, const char *name, const tconv3d_buffer *buffer, uint64_t bytes,
-                               size_t element, cl_mem_flags refused);
-/* Both already checked. Sub-buffers are followed to their parents. */
-tconv3d_status t3_check_disjoint(const char *name_a, const tconv3d_buffer *a, uint64_t bytes_a, const char *name_b,
-                                 const tconv3d_buffer *b, uint64_t bytes_b);
-
-/* The tensors of one call, as the caller gave them. */
+/* A tensor as the caller gave it. */
 typedef struct t3_operand {
   t3_arg_kind kind;
   const char *name;
   tconv3d_buffer buffer;
-  uint64_t bytes;
+  uint64_t bytes, below; /* all that it spans, and how much of that lies below its element 0, where buffer says */
   size_t element;
   bool written;
 } t3_operand;
+
+/* refused: the CL_MEM_ flags that its buffer must not have. */
+tconv3d_status t3_check_buffer(const tconv3d_plan *plan, const t3_operand *tensor, cl_mem_flags refused);
+/* Both already checked. Sub-buffers are followed to their parents. */
+tconv3d_status t3_check_disjoint(const t3_operand *a, const t3_operand *b);
+
+/* The tensors of one call. */
 enum { T3_MAX_OPERANDS = 5 };
 typedef struct t3_operands {
   t3_operand list[T3_MAX_OPERANDS];

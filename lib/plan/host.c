@@ -9,10 +9,10 @@
 /* Host memory as a buffer; in_place when the device uses it where it is. */
 struct shared {
   const char *name;
-  void *data;
-  uint64_t bytes;
+  void *data; /* its lowest element */
+  uint64_t bytes, below;
   bool target, in_place;
-  bool read_too; /* a target that is a residual as well */
+  bool read_too; /* a target that is a residual as well, or holds other values between its own */
   cl_mem mem;
 };
 
@@ -24,6 +24,21 @@ static bool usable_in_place(const t3_slot *slot, const void *data) {
   if (clGetDeviceInfo(slot->info.device, CL_DEVICE_MEM_BASE_ADDR_ALIGN, sizeof bits, &bits, NULL) != CL_SUCCESS || bits < 8)
     return false;
   return (uintptr_t)data % (bits / 8) == 0;
+}
+
+/* An array given by its element 0, which the call reads or writes as the operand says. */
+static struct shared shared_of(const t3_operand *operand, const void *data) {
+  char *first = data ? (char *)(uintptr_t)data - operand->below : NULL;
+  return (struct shared){operand->name, first, operand->bytes, operand->below, operand->written, false, false, NULL};
+}
+
+static tconv3d_buffer buffer_of(const struct shared *shared) {
+  return (tconv3d_buffer){shared->mem, (size_t)shared->below};
+}
+
+/* Whether there are places between a target's elements, which are to stay as they are. */
+static bool has_gaps(const t3_view *view, int64_t count) {
+  return view->span != count;
 }
 
 static tconv3d_status share(const tconv3d_plan *plan, struct shared *shared) {
@@ -64,22 +79,21 @@ typedef tconv3d_status enqueue_fn(const tconv3d_plan *plan, const tconv3d_weight
 
 static tconv3d_status enqueue_layer(const tconv3d_plan *plan, const tconv3d_weights *weights, const struct shared *list,
                                     cl_event *done) {
-  return tconv3d_enqueue(plan, weights, plan->slot->queue, (tconv3d_buffer){list[1].mem, 0}, (tconv3d_buffer){list[0].mem, 0},
-                         NULL, 0, NULL, done);
+  return tconv3d_enqueue(plan, weights, plan->slot->queue, buffer_of(&list[1]), buffer_of(&list[0]), NULL, 0, NULL, done);
 }
 
 static tconv3d_status enqueue_residual(const tconv3d_plan *plan, const tconv3d_weights *weights, const struct shared *list,
                                        cl_event *done) {
-  cl_mem residual = list[0].read_too ? list[0].mem : list[2].mem;
-  return tconv3d_enqueue_residual(plan, weights, plan->slot->queue, (tconv3d_buffer){list[1].mem, 0},
-                                  (tconv3d_buffer){residual, 0}, (tconv3d_buffer){list[0].mem, 0}, NULL, 0, NULL, done);
+  const struct shared *residual = list[2].mem ? &list[2] : &list[0];
+  return tconv3d_enqueue_residual(plan, weights, plan->slot->queue, buffer_of(&list[1]), buffer_of(residual),
+                                  buffer_of(&list[0]), NULL, 0, NULL, done);
 }
 
 static tconv3d_status enqueue_gradient(const tconv3d_plan *plan, const tconv3d_weights *weights, const struct shared *list,
                                        cl_event *done) {
   (void)weights;
-  return tconv3d_enqueue_gradient(plan, plan->slot->queue, (tconv3d_buffer){list[2].mem, 0}, (tconv3d_buffer){list[1].mem, 0},
-                                  (tconv3d_buffer){list[0].mem, 0}, NULL, 0, NULL, done);
+  return tconv3d_enqueue_gradient(plan, plan->slot->queue, buffer_of(&list[2]), buffer_of(&list[1]), buffer_of(&list[0]), NULL,
+                                  0, NULL, done);
 }
 
 static tconv3d_status run_shared(const tconv3d_plan *plan, const tconv3d_weights *weights, const struct shared *list,
@@ -124,9 +138,8 @@ static tconv3d_status run_on_host(const tconv3d_plan *plan, const tconv3d_weight
   return status;
 }
 
-/* For a list of shared arrays: they are only read, which their buffers' flags say. */
-static void *readable(const void *data) {
-  return (void *)(uintptr_t)data;
+static bool y_has_gaps(const tconv3d_plan *plan) {
+  return has_gaps(&plan->problem.layer.y, plan->problem.layer.y_count);
 }
 
 tconv3d_status tconv3d_run(const tconv3d_plan *plan, const tconv3d_weights *weights, const void *x, void *y) {
@@ -134,8 +147,8 @@ tconv3d_status tconv3d_run(const tconv3d_plan *plan, const tconv3d_weights *weig
   T3_TRY(t3_layer_operands(plan, weights, (tconv3d_buffer){0}, NULL, (tconv3d_buffer){0}, &operands));
   const t3_operand *of = operands.list;
   if (!of[1].bytes) return TCONV3D_OK;
-  struct shared list[MAX_SHARED] = {{.name = "y", .data = y, .bytes = of[1].bytes, .target = true},
-                                    {.name = "x", .data = readable(x), .bytes = of[0].bytes}};
+  struct shared list[MAX_SHARED] = {shared_of(&of[1], y), shared_of(&of[0], x)};
+  list[0].read_too = y_has_gaps(plan);
   return run_on_host(plan, weights, list, 2, enqueue_layer);
 }
 
@@ -146,9 +159,8 @@ tconv3d_status tconv3d_run_residual(const tconv3d_plan *plan, const tconv3d_weig
   const t3_operand *of = operands.list;
   if (!of[1].bytes) return TCONV3D_OK;
   bool in_place = residual == y;
-  struct shared list[MAX_SHARED] = {{.name = "y", .data = y, .bytes = of[1].bytes, .target = true, .read_too = in_place},
-                                    {.name = "x", .data = readable(x), .bytes = of[0].bytes},
-                                    {.name = "residual", .data = readable(residual), .bytes = of[3].bytes}};
+  struct shared list[MAX_SHARED] = {shared_of(&of[1], y), shared_of(&of[0], x), shared_of(&of[3], residual)};
+  list[0].read_too = in_place || y_has_gaps(plan);
   return run_on_host(plan, weights, list, in_place ? 2 : 3, enqueue_residual);
 }
 
@@ -156,8 +168,8 @@ tconv3d_status tconv3d_run_gradient(const tconv3d_plan *plan, const void *x, con
   t3_operands operands;
   T3_TRY(t3_gradient_operands(plan, (tconv3d_buffer){0}, (tconv3d_buffer){0}, (tconv3d_buffer){0}, &operands));
   const t3_operand *of = operands.list;
-  struct shared list[MAX_SHARED] = {{.name = "gradient", .data = gradient, .bytes = of[0].bytes, .target = true},
-                                    {.name = "gy", .data = readable(gy), .bytes = of[1].bytes},
-                                    {.name = "x", .data = readable(x), .bytes = of[2].bytes}};
+  struct shared list[MAX_SHARED] = {shared_of(&of[0], gradient), shared_of(&of[1], gy), shared_of(&of[2], x)};
+  const t3_layer *layer = &plan->problem.layer;
+  list[0].read_too = plan->problem.operation == TCONV3D_GRAD_WEIGHT && has_gaps(&layer->w, layer->w_count);
   return run_on_host(plan, NULL, list, 3, enqueue_gradient);
 }

@@ -46,16 +46,16 @@ static tconv3d_status check_total(const t3_slot *slot, int64_t total) {
 }
 
 int64_t t3_x_bytes(const t3_problem *problem) {
-  return problem->layer.x_count * (int64_t)t3_type_size(problem->layer.dtype);
+  return problem->layer.x.span * (int64_t)t3_type_size(problem->layer.dtype);
 }
 int64_t t3_w_bytes(const t3_problem *problem) {
-  return problem->layer.w_count * (int64_t)t3_type_size(problem->layer.weight_dtype);
+  return problem->layer.w.span * (int64_t)t3_type_size(problem->layer.weight_dtype);
 }
 int64_t t3_y_bytes(const t3_problem *problem) {
-  return problem->layer.y_count * (int64_t)t3_type_size(problem->layer.dtype);
+  return problem->layer.y.span * (int64_t)t3_type_size(problem->layer.dtype);
 }
 
-/* Refuses, before anything is allocated or built, tensors that the device cannot hold. Each count times 16 fits in 63 bits. */
+/* Refuses, before anything is allocated or built, tensors that the device cannot hold. Each span times 16 fits in 63 bits. */
 static tconv3d_status check_tensors(const t3_slot *slot, const t3_problem *problem) {
   int64_t x = t3_x_bytes(problem), w = t3_w_bytes(problem), y = t3_y_bytes(problem);
   T3_TRY(check_buffer(slot, "x", x));

@@ -59,7 +59,7 @@ tconv3d_status t3_plan_make(tconv3d_context *context, const t3_slot *slot, const
 /* What a plan is asked for, validated; refuses tensors that the device cannot hold. */
 tconv3d_status t3_problem_init(const t3_slot *slot, const t3_request *request, t3_problem *problem);
 
-/* Bytes of the problem's tensors; of what a plan for it writes. */
+/* Bytes from the lowest element of a tensor to its highest, both included; of what a plan writes. */
 int64_t t3_x_bytes(const t3_problem *problem);
 int64_t t3_w_bytes(const t3_problem *problem);
 int64_t t3_y_bytes(const t3_problem *problem);

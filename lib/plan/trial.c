@@ -59,16 +59,17 @@ static tconv3d_status make_tensors(t3_bench *bench, const t3_layer *layer) {
   const struct {
     const char *what;
     tconv3d_dtype dtype;
-    int64_t count;
+    int64_t count, below;
     tconv3d_buffer *buffer;
-  } tensors[] = {{"for x", layer->dtype, layer->x_count, &bench->x},
-                 {"for w", layer->weight_dtype, layer->w_count, &bench->weight},
-                 {"for b", layer->weight_dtype, layer->out_channels, &bench->bias},
-                 {"for y", layer->dtype, layer->y_count, &bench->y}}; /* filled too: its pages are then there */
+  } tensors[] = {{"for x", layer->dtype, layer->x.span, layer->x.below, &bench->x},
+                 {"for w", layer->weight_dtype, layer->w.span, layer->w.below, &bench->weight},
+                 {"for b", layer->weight_dtype, layer->out_channels, 0, &bench->bias},
+                 {"for y", layer->dtype, layer->y.span, layer->y.below, &bench->y}}; /* filled too: its pages are then there */
   for (size_t i = 0; i < sizeof tensors / sizeof *tensors; ++i) {
-    int64_t bytes = tensors[i].count * (int64_t)t3_type_size(tensors[i].dtype);
-    T3_TRY(make_buffer(bench, tensors[i].what, bytes, tensors[i].buffer));
+    int64_t size = (int64_t)t3_type_size(tensors[i].dtype);
+    T3_TRY(make_buffer(bench, tensors[i].what, tensors[i].count * size, tensors[i].buffer));
     T3_TRY(fill_buffer(bench, tensors[i].dtype, tensors[i].count, tensors[i].buffer));
+    tensors[i].buffer->offset = (size_t)(tensors[i].below * size);
   }
   return TCONV3D_OK;
 }

@@ -40,7 +40,8 @@ static tconv3d_status check_bias(const tconv3d_plan *plan, const void *bias) {
 /* A buffer with a number for each output channel. */
 static tconv3d_status check_channels(const tconv3d_plan *plan, const char *name, const tconv3d_buffer *buffer) {
   size_t size = t3_type_size(plan->problem.layer.weight_dtype);
-  return t3_check_buffer(plan, name, buffer, (uint64_t)plan->problem.layer.out_channels * size, size, CL_MEM_WRITE_ONLY);
+  uint64_t bytes = (uint64_t)plan->problem.layer.out_channels * size;
+  return t3_check_buffer(plan, &(t3_operand){T3_BIAS, name, *buffer, bytes, 0, size, false}, CL_MEM_WRITE_ONLY);
 }
 
 static tconv3d_status check_inputs(const tconv3d_plan *plan, cl_command_queue queue, const tconv3d_buffer *weight,
@@ -49,8 +50,10 @@ static tconv3d_status check_inputs(const tconv3d_plan *plan, cl_command_queue qu
   T3_TRY(check_takes_weights(plan));
   T3_TRY(t3_check_queue(plan, queue));
   T3_TRY(t3_check_wait_list(num_events, wait_list));
-  T3_TRY(t3_check_buffer(plan, "weight", weight, (uint64_t)t3_w_bytes(&plan->problem), t3_type_size(layer->weight_dtype),
-                         CL_MEM_WRITE_ONLY));
+  size_t size = t3_type_size(layer->weight_dtype);
+  const t3_operand w = {T3_WEIGHT, "weight", *weight, (uint64_t)t3_w_bytes(&plan->problem), (uint64_t)layer->w.below * size,
+                        size,      false};
+  T3_TRY(t3_check_buffer(plan, &w, CL_MEM_WRITE_ONLY));
   T3_TRY(check_bias(plan, bias));
   if (!bias) return TCONV3D_OK;
   return check_channels(plan, "bias", bias);
@@ -180,19 +183,21 @@ tconv3d_status tconv3d_weights_update(tconv3d_weights *weights, cl_command_queue
   return pack_weights(weights, queue, &weight, bias, num_events, wait_list, event);
 }
 
-static tconv3d_status host_copy(const tconv3d_plan *plan, const void *data, int64_t count, const char *what, cl_mem *buffer) {
+/* A copy of count elements, below of which lie before the one at data. */
+static tconv3d_status host_copy(const tconv3d_plan *plan, const void *data, int64_t count, int64_t below, const char *what,
+                                tconv3d_buffer *buffer) {
   cl_int error;
-  void *writable = (void *)(uintptr_t)data; /* only read: CL_MEM_COPY_HOST_PTR */
-  *buffer = clCreateBuffer(plan->context->cl, CL_MEM_READ_ONLY | CL_MEM_COPY_HOST_PTR,
-                           (size_t)count * t3_type_size(plan->problem.layer.weight_dtype), writable, &error);
+  size_t size = t3_type_size(plan->problem.layer.weight_dtype);
+  buffer->offset = (size_t)below * size;
+  void *first = (void *)((uintptr_t)data - buffer->offset); /* only read: CL_MEM_COPY_HOST_PTR */
+  buffer->mem = clCreateBuffer(plan->context->cl, CL_MEM_READ_ONLY | CL_MEM_COPY_HOST_PTR, (size_t)count * size, first, &error);
   return error == CL_SUCCESS ? TCONV3D_OK : t3_cl_fail(error, "clCreateBuffer", what);
 }
 
-static tconv3d_status pack_and_wait(const tconv3d_plan *plan, cl_mem weight, cl_mem bias, tconv3d_weights **result) {
+static tconv3d_status pack_and_wait(const tconv3d_plan *plan, tconv3d_buffer weight, const tconv3d_buffer *bias,
+                                    tconv3d_weights **result) {
   cl_event event;
-  tconv3d_buffer b = {bias, 0};
-  T3_TRY(
-      tconv3d_weights_create(plan, plan->slot->queue, (tconv3d_buffer){weight, 0}, bias ? &b : NULL, 0, NULL, &event, result));
+  T3_TRY(tconv3d_weights_create(plan, plan->slot->queue, weight, bias, 0, NULL, &event, result));
   cl_int error = clWaitForEvents(1, &event);
   clReleaseEvent(event);
   if (error == CL_SUCCESS) return TCONV3D_OK;
@@ -211,7 +216,7 @@ tconv3d_status tconv3d_weights_set_channels_host(tconv3d_weights *weights, const
   T3_TRY(check_taken(plan, list));
   tconv3d_status status = TCONV3D_OK;
   for (int i = 0; i < 3 && status == TCONV3D_OK; ++i)
-    if (list[i].taken) status = host_copy(plan, list[i].given, plan->problem.layer.out_channels, list[i].name, &buffers[i].mem);
+    if (list[i].taken) status = host_copy(plan, list[i].given, plan->problem.layer.out_channels, 0, list[i].name, &buffers[i]);
   const tconv3d_buffer *given[3];
   for (int i = 0; i < 3; ++i) given[i] = list[i].taken ? &buffers[i] : NULL;
   cl_event event = NULL;
@@ -235,11 +240,11 @@ tconv3d_status tconv3d_weights_create_host(const tconv3d_plan *plan, const void 
   const t3_layer *layer = &plan->problem.layer;
   T3_TRY(check_takes_weights(plan));
   T3_TRY(check_bias(plan, bias));
-  cl_mem w = NULL, b = NULL;
-  tconv3d_status status = host_copy(plan, weight, layer->w_count, "for the weights", &w);
-  if (status == TCONV3D_OK && bias) status = host_copy(plan, bias, layer->out_channels, "for the bias", &b);
-  if (status == TCONV3D_OK) status = pack_and_wait(plan, w, b, result);
-  if (w) clReleaseMemObject(w);
-  if (b) clReleaseMemObject(b);
+  tconv3d_buffer w = {0}, b = {0};
+  tconv3d_status status = host_copy(plan, weight, layer->w.span, layer->w.below, "for the weights", &w);
+  if (status == TCONV3D_OK && bias) status = host_copy(plan, bias, layer->out_channels, 0, "for the bias", &b);
+  if (status == TCONV3D_OK) status = pack_and_wait(plan, w, bias ? &b : NULL, result);
+  if (w.mem) clReleaseMemObject(w.mem);
+  if (b.mem) clReleaseMemObject(b.mem);
   return status;
 }

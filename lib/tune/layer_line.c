@@ -18,6 +18,12 @@ static bool ends_alike(const t3_layer *layer) {
   return true;
 }
 
+static void print_strides(const char *name, const t3_view *view, t3_text *text) {
+  if (view->dense) return;
+  t3_text_append(text, " %s", name);
+  for (int i = 0; i < 5; ++i) t3_text_append(text, "%c%" PRId64, i ? ',' : ' ', view->stride[i]);
+}
+
 /* "layer" stands for the forward operation. */
 static const char *word_of(tconv3d_operation operation) {
   return operation == TCONV3D_FORWARD ? "layer" : tconv3d_operation_name(operation);
@@ -36,6 +42,9 @@ void t3_layer_print(const t3_layer *computed, tconv3d_operation operation, t3_te
     t3_text_append(text, " end");
     print_axes(layer, offsetof(t3_axis, padding_end), text);
   }
+  print_strides("x", &layer->x, text);
+  print_strides("w", &layer->w, text);
+  print_strides("y", &layer->y, text);
 }
 
 static bool scan_operation(const char **at, tconv3d_operation *operation) {
@@ -61,6 +70,19 @@ static bool scan_type(const char **at, tconv3d_dtype *dtype) {
   return false;
 }
 
+/* Of the tensor of this name, if it is not dense. */
+static bool scan_strides(const char **at, const char *name, tconv3d_layout *layout, int64_t strides[5]) {
+  const char *begin = *at;
+  if (!t3_scan_literal(at, " ") || !t3_scan_literal(at, name) || !t3_scan_literal(at, " ")) {
+    *at = begin;
+    return true;
+  }
+  *layout = TCONV3D_STRIDED;
+  for (int i = 0; i < 5; ++i)
+    if ((i && !t3_scan_literal(at, ",")) || !t3_scan_number(at, &strides[i])) return false;
+  return true;
+}
+
 static bool scan_desc(const char **at, tconv3d_operation *operation, tconv3d_desc *desc) {
   int64_t *const counts[] = {&desc->batch, &desc->in_channels, &desc->out_channels};
   int64_t *const triples[] = {desc->input_size, desc->kernel_size,    desc->stride,
@@ -76,7 +98,9 @@ static bool scan_desc(const char **at, tconv3d_operation *operation, tconv3d_des
   if (!scan_type(at, &desc->dtype)) return false;
   desc->weight_dtype = desc->dtype;
   (void)scan_type(at, &desc->weight_dtype);
-  return !t3_scan_literal(at, " end") || (t3_scan_literal(at, " ") && t3_scan_triple(at, desc->padding_end));
+  if (t3_scan_literal(at, " end") && !(t3_scan_literal(at, " ") && t3_scan_triple(at, desc->padding_end))) return false;
+  return scan_strides(at, "x", &desc->x_layout, desc->x_strides) && scan_strides(at, "w", &desc->w_layout, desc->w_strides) &&
+         scan_strides(at, "y", &desc->y_layout, desc->y_strides);
 }
 
 tconv3d_status t3_layer_parse(const char **at, t3_layer *layer, tconv3d_operation *operation) {
