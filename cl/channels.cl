@@ -148,6 +148,18 @@ static inline void put_channels(__global Y_STORED *to, VEC sums, const finish_ch
 }
 #endif
 
+/* Where the row of positions (t_d, t_h) of a residue begins in x and y, and whether y has it. */
+typedef struct {
+  long x, y;
+  bool real;
+} place_t;
+
+static inline place_t place_of(uint td, uint th, residue_t a, long x_d, long x_h, long y_d, long y_h, long out_d, long out_h) {
+  const uint od = td * STRIDE_D + a.d, oh = th * STRIDE_H + a.h;
+  const place_t place = {td * INPUT_STEP_D * x_d + th * INPUT_STEP_H * x_h, od * y_d + oh * y_h, od < out_d && oh < out_h};
+  return place;
+}
+
 /* x_ and y_: strides of what x is read from, and of y. run: positions of a work-item, at most TILES*TILE, a multiple of TILE.
  */
 T3_SINGLE void channels(ulong items, __global const REAL *restrict x, ulong x_start, __global const REAL *restrict packed,
@@ -174,6 +186,7 @@ T3_SINGLE void channels(ulong items, __global const REAL *restrict x, ulong x_st
   /* Of each tap of the residue: its input offsets, and how far from a position's own place in x that is. */
   long shift[KERNEL_D * KERNEL_H * KERNEL_W];
   offset_t offset[KERNEL_D * KERNEL_H * KERNEL_W];
+  offset_t least = {INT_MAX, INT_MAX, INT_MAX}, most = {INT_MIN, INT_MIN, INT_MIN};
   int taps = 0;
   for (uint jd = 0; jd < taps_of(tap_start_d, a.d); ++jd)
     for (uint jh = 0; jh < taps_of(tap_start_h, a.h); ++jh)
@@ -182,23 +195,31 @@ T3_SINGLE void channels(ulong items, __global const REAL *restrict x, ulong x_st
                             first_offset_w[a.w] - (int)jw * OFFSET_STEP_W};
         shift[taps] = (o.d - MIN_OFFSET_D) * x_d + (o.h - MIN_OFFSET_H) * x_h + (o.w - MIN_OFFSET_W) * x_w;
         offset[taps++] = o;
+        least.d = min(least.d, o.d), least.h = min(least.h, o.h), least.w = min(least.w, o.w);
+        most.d = max(most.d, o.d), most.h = max(most.h, o.h), most.w = max(most.w, o.w);
       }
   /* Where each position lies in x and in y; NOWHERE: no such output. Positions past the last repeat it. */
   long from[TILES * TILE], to[TILES * TILE];
   offset_t low[TILES], high[TILES];
   const uint tiles = (min((uint)run, all - first) + TILE - 1) / TILE;
+  /* Counted up, not divided out: that would take longer than a position's sums where those are few. */
+  uint image = first % (uint)batch, tw = first / (uint)batch % count_w, th = first / (uint)batch / count_w % count_h,
+       td = first / (uint)batch / count_w / count_h;
+  place_t row = place_of(td, th, a, x_d, x_h, y_d, y_h, out_d, out_h);
   for (uint i = 0; i < tiles * TILE; ++i) {
-    const uint position = min(first + i, all - 1), t = i / TILE;
-    const long image = position % (uint)batch;
-    const uint place = position / (uint)batch;
-    const uint tw = place % count_w, th = place / count_w % count_h, td = place / (count_w * count_h);
-    const uint od = td * STRIDE_D + a.d, oh = th * STRIDE_H + a.h, ow = tw * STRIDE_W + a.w;
-    const bool real = first + i < all && od < out_d && oh < out_h && ow < out_w, begins = i % TILE == 0;
-    from[i] = image * x_n + td * INPUT_STEP_D * x_d + th * INPUT_STEP_H * x_h + tw * INPUT_STEP_W * x_w;
-    to[i] = real ? image * y_n + od * y_d + oh * y_h + ow * y_w : NOWHERE;
+    const uint t = i / TILE, ow = tw * STRIDE_W + a.w;
+    const bool begins = i % TILE == 0;
+    from[i] = row.x + image * x_n + tw * INPUT_STEP_W * x_w;
+    to[i] = first + i < all && row.real && ow < out_w ? row.y + image * y_n + ow * y_w : NOWHERE;
     low[t].d = begins ? (int)td : min(low[t].d, (int)td), high[t].d = begins ? (int)td : max(high[t].d, (int)td);
     low[t].h = begins ? (int)th : min(low[t].h, (int)th), high[t].h = begins ? (int)th : max(high[t].h, (int)th);
     low[t].w = begins ? (int)tw : min(low[t].w, (int)tw), high[t].w = begins ? (int)tw : max(high[t].w, (int)tw);
+    if (first + i + 1 >= all || ++image < (uint)batch) continue;
+    image = 0;
+    if (++tw < count_w) continue;
+    tw = 0;
+    if (++th == count_h) th = 0, ++td;
+    row = place_of(td, th, a, x_d, x_h, y_d, y_h, out_d, out_h);
   }
   const uint real_channels = min((uint)CHANNELS, GROUP_OUT - m_block * CHANNELS);
   __global const Y_STORED *all_y = y + y_start, *residuals = RESIDUAL_OF(y, y_start);
@@ -209,6 +230,9 @@ T3_SINGLE void channels(ulong items, __global const REAL *restrict x, ulong x_st
     REAL lane[TILE][CHANNELS];
   } tile_t;
   tile_t kept[TILES];
+  long tap_shift[KERNEL_D * KERNEL_H * KERNEL_W];
+  int tap_weight[KERNEL_D * KERNEL_H * KERNEL_W];
+  int inside = -1;
   for (uint first_c = 0; first_c < GROUP_IN; first_c += CHUNK) {
     const uint end_c = min(first_c + CHUNK, (uint)GROUP_IN);
     for (uint t = 0; t < tiles; ++t) {
@@ -221,18 +245,21 @@ T3_SINGLE void channels(ulong items, __global const REAL *restrict x, ulong x_st
 #pragma unroll
       for (int i = 0; i < TILE; ++i) at[i] = from[t * TILE + i];
 
-      /* The taps of the tile, those that some position has inside x. */
-      long tap_shift[KERNEL_D * KERNEL_H * KERNEL_W];
-      int tap_weight[KERNEL_D * KERNEL_H * KERNEL_W];
-      int inside = 0;
-      for (int j = 0; j < taps; ++j) {
-        const offset_t o = offset[j];
-        if (high[t].d * INPUT_STEP_D + o.d < 0 || low[t].d * INPUT_STEP_D + o.d >= in_d || high[t].h * INPUT_STEP_H + o.h < 0 ||
-            low[t].h * INPUT_STEP_H + o.h >= in_h || high[t].w * INPUT_STEP_W + o.w < 0 ||
-            low[t].w * INPUT_STEP_W + o.w >= in_w)
-          continue;
-        tap_shift[inside] = shift[j];
-        tap_weight[inside++] = j * CHANNELS;
+      /* The taps of the tile, those that some position has inside x; mostly all of them, as in the tile before. */
+      const offset_t from_x = {low[t].d * INPUT_STEP_D, low[t].h * INPUT_STEP_H, low[t].w * INPUT_STEP_W};
+      const offset_t to_x = {high[t].d * INPUT_STEP_D, high[t].h * INPUT_STEP_H, high[t].w * INPUT_STEP_W};
+      const bool whole = to_x.d + least.d >= 0 && from_x.d + most.d < in_d && to_x.h + least.h >= 0 &&
+                         from_x.h + most.h < in_h && to_x.w + least.w >= 0 && from_x.w + most.w < in_w;
+      if (!whole || inside != taps) {
+        inside = 0;
+        for (int j = 0; j < taps; ++j) {
+          const offset_t o = offset[j];
+          if (to_x.d + o.d < 0 || from_x.d + o.d >= in_d || to_x.h + o.h < 0 || from_x.h + o.h >= in_h || to_x.w + o.w < 0 ||
+              from_x.w + o.w >= in_w)
+            continue;
+          tap_shift[inside] = shift[j];
+          tap_weight[inside++] = j * CHANNELS;
+        }
       }
 
       __global const REAL *w = weights + (ulong)first_c * taps * CHANNELS;

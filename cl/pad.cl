@@ -2,8 +2,8 @@
  * the kernels of CPU devices: copy[n][c][d][h][w] = x[n][c][d + first_d][h + first_h][w + first_w] where that is inside x, else
  * 0. x may lie anywhere: x_n, x_c, x_d, x_h and x_w are its strides. The gradients take it as a dense copy, of gy too.
  *
- * pad copies rows, pad_turned (PAD_TURNED) channels-last tensors into rows, pad_last (PAD_LAST) such tensors as they are, to
- * copy[n][d][h][w][c]. */
+ * pad copies rows, pad_turned channels-last tensors into rows, PAD_TURNED channels at a time: VECTOR, or all of them, a power
+ * of two, if there are fewer and nothing lies between; pad_last (PAD_LAST) such tensors as they are, to copy[n][d][h][w][c]. */
 #include "turn.cl"
 
 /* Copies one row: dst[i] = src[(i + shift)*step] where i + shift is inside the row of in elements, else 0. */
@@ -39,39 +39,28 @@ T3_SINGLE void pad(PAD_ARGS) {
 }
 
 #if PAD_TURNED
-/* Count positions of count_c channels, not more than VECTOR of either, from rows of channels to rows of positions. */
-static inline void turn_piece(__global REAL *to, long plane, __global const X_STORED *x, long x_w, int count, int count_c) {
-  union {
-    VEC vector[VECTOR];
-    REAL lane[VECTOR][VECTOR];
-  } a;
-  if (count_c == VECTOR) {
-#pragma unroll
-    for (int i = 0; i < VECTOR; ++i) a.vector[i] = VREAD_X(x + min(i, count - 1) * x_w);
-  } else {
-    for (int i = 0; i < count; ++i)
-      for (int c = 0; c < count_c; ++c) a.lane[i][c] = READ_X(x + i * x_w + c);
+/* Count positions, at most VECTOR, of count_c channels, at most PAD_TURNED, from rows of channels to rows of positions. */
+static inline void turn_piece(__global REAL *to, long channel, __global const X_STORED *x, long x_w, int count, int count_c) {
+  if (count < VECTOR || count_c < PAD_TURNED) {
+    for (int c = 0; c < count_c; ++c)
+      for (int i = 0; i < count; ++i) to[c * channel + i] = READ_X(x + i * x_w + c);
+    return;
   }
-  VEC b[VECTOR];
+  VEC a[VECTOR];
 #pragma unroll
-  for (int i = 0; i < VECTOR; ++i) b[i] = a.vector[i];
-  transpose(b);
+  for (int i = 0; i < PAD_TURNED; ++i) a[i] = VREAD_X(x + i * (PAD_TURNED < VECTOR ? VECTOR : x_w));
+  turn_lanes(a, PAD_TURNED, VECTOR);
 #pragma unroll
-  for (int i = 0; i < VECTOR; ++i) a.vector[i] = b[i];
-  for (int c = 0; c < count_c; ++c)
-    if (count == VECTOR)
-      VSTORE(a.vector[c], to + c * plane);
-    else
-      for (int i = 0; i < count; ++i) to[c * plane + i] = a.lane[c][i];
+  for (int c = 0; c < PAD_TURNED; ++c) VSTORE(a[c], to + c * channel);
 }
 
-/* One work-item fills one depth plane of VECTOR channels of an image; x_c is 1. */
+/* One work-item fills one depth plane of PAD_TURNED channels of an image; x_c is 1. */
 T3_SINGLE void pad_turned(PAD_ARGS) {
   ulong item = get_global_id(0);
   if (item >= items) return;
-  const long blocks = (channels + VECTOR - 1) / VECTOR, row_d = item % padded_d, d = row_d + first_d;
-  const long first_c = item / padded_d % blocks * VECTOR, n = item / padded_d / blocks;
-  const int count_c = (int)min((long)VECTOR, channels - first_c);
+  const long blocks = (channels + PAD_TURNED - 1) / PAD_TURNED, row_d = item % padded_d, d = row_d + first_d;
+  const long first_c = item / padded_d % blocks * PAD_TURNED, n = item / padded_d / blocks;
+  const int count_c = (int)min((long)PAD_TURNED, channels - first_c);
   const long plane = padded_h * padded_w, channel = padded_d * plane;
   const int begin = clamp(-(int)first_w, 0, (int)padded_w), end = clamp((int)(in_w - first_w), begin, (int)padded_w);
   __global REAL *to = padded + padded_start + (n * channels + first_c) * channel + row_d * plane;

@@ -25,10 +25,10 @@
  * sums wait in memory meanwhile. Otherwise TILE_M is 1 and CHANNELS GROUP_IN.
  *
  * Required: TRANSPOSED GROUPS GROUP_IN GROUP_OUT, the weights' strides WEIGHT_, KERNEL_ STRIDE_ INPUT_STEP_ PADDING_ DILATION_
- * for D H W, VECTOR BLOCK_M BLOCK_H BLOCK_W FLAT, GATHER TILE_M CHANNELS, EDGES and what edges.cl asks, STREAM (1: y outgrows
- * the caches, so it is stored past them), MIN_OFFSET_ for D H W, and for D and H RESIDUES_ and the tables by residue TAP_START_
- * (residues+1 values: how many taps the residues before have), FIRST_TAP_, FIRST_OFFSET_, and the steps TAP_STEP_,
- * OFFSET_STEP_. */
+ * for D H W, VECTOR BLOCK_M BLOCK_H BLOCK_W FLAT, Y_CHANNELS_LAST (1: y has neighbouring channels, not positions, side by side;
+ * not with FLAT), GATHER TILE_M CHANNELS, EDGES and what edges.cl asks, STREAM (1: y outgrows the caches, so it is stored past
+ * them), MIN_OFFSET_ for D H W, and for D and H RESIDUES_ and the tables by residue TAP_START_ (residues+1 values: how many
+ * taps the residues before have), FIRST_TAP_, FIRST_OFFSET_, and the steps TAP_STEP_, OFFSET_STEP_. */
 #include "common.cl"
 #include "edges.cl"
 #include "lines.cl"
@@ -44,8 +44,8 @@
     !defined(BLOCK_W) || !defined(FLAT) || !defined(STREAM)
 #error "PADDING_W, DILATION_W, VECTOR, BLOCK_ M, H and W, FLAT and STREAM are required"
 #endif
-#if !defined(GATHER) || !defined(TILE_M) || !defined(CHANNELS)
-#error "GATHER, TILE_M and CHANNELS are required"
+#if !defined(Y_CHANNELS_LAST) || !defined(GATHER) || !defined(TILE_M) || !defined(CHANNELS)
+#error "Y_CHANNELS_LAST, GATHER, TILE_M and CHANNELS are required"
 #endif
 #if !defined(RESIDUES_D) || !defined(RESIDUES_H) || !defined(MIN_OFFSET_D) || !defined(MIN_OFFSET_H) || !defined(MIN_OFFSET_W)
 #error "RESIDUES_ D and H and MIN_OFFSET_ D, H and W are required"
@@ -154,14 +154,14 @@ static inline void store_flat(__global Y_STORED *to, const line_t *line, int col
 }
 #endif
 
-/* x_ and y_: strides of what x is read from, and of y; those of W are 1. lines: of a plane, blocks of BLOCK_H rows or (FLAT) 1;
- * length: values of t in a line; chunk: those that a work-item takes, a multiple of its block, the last one of a line also what
- * is left; run: how many lines it takes so. */
+/* x_ and y_: strides of what x is read from, and of y; those of W are 1, but y_w with Y_CHANNELS_LAST. lines: of a plane,
+ * blocks of BLOCK_H rows or (FLAT) 1; length: values of t in a line; chunk: those that a work-item takes, a multiple of its
+ * block, the last one of a line also what is left; run: how many lines it takes so. */
 T3_SINGLE void phase(ulong items, __global const REAL *restrict x, ulong x_start, __global const REAL *restrict edge,
                      ulong edge_start, __global const REAL *restrict packed, ulong packed_start,
                      __global Y_STORED *Y_RESTRICT y, ulong y_start, long edge_width, long last_plane, long x_n, long x_c,
-                     long x_d, long x_h, long in_d, long in_h, long in_w, long y_n, long y_c, long y_d, long y_h, long out_d,
-                     long out_h, long out_w, long lines, long length, long chunk, long run RESIDUAL_ARGS) {
+                     long x_d, long x_h, long in_d, long in_h, long in_w, long y_n, long y_c, long y_d, long y_h, long y_w,
+                     long out_d, long out_h, long out_w, long lines, long length, long chunk, long run RESIDUAL_ARGS) {
   ulong item = get_global_id(0);
   if (item >= items) return;
   /* The m blocks and the residues change fastest: they read the same x, which so stays in the cache. */
@@ -316,6 +316,15 @@ T3_SINGLE void phase(ulong items, __global const REAL *restrict x, ulong x_start
           }
           for (col += VECTOR; col >= pitch; col -= pitch) ++row;
         }
+#elif Y_CHANNELS_LAST
+        for (int h = 0; h < BLOCK_H; ++h)
+          for (int v = 0; v < BLOCK_W; ++v) {
+            const int oh = ((int)th + h) * STRIDE_H + (int)ah, o = (tw + v * VECTOR) * STRIDE_W;
+            if (oh < out_h && o < out_w)
+              store_turned(y_block + oh * y_h + o * y_w, y_w, &block_lines[0][h][v], BLOCK_H * BLOCK_W, channels,
+                           (int)out_w - o, DONE_BEFORE(next, tw + v * VECTOR), packed, group * GROUP_OUT + m_block * BLOCK_M,
+                           all_y, residuals);
+          }
 #else
 #pragma unroll 1
         for (int m = 0; m < channels; ++m) {

@@ -12,7 +12,8 @@
  * never stored.
  *
  * Required: GROUPS GROUP_IN GROUP_OUT, the weights' strides WEIGHT_, KERNEL_ STRIDE_ PADDING_ DILATION_ for D H W, VECTOR
- * BLOCK_M BLOCK_H BLOCK_W STREAM, EDGES and what edges.cl asks, MIN_OFFSET_ for D H W, SPAN_H (the greatest input offset of H
+ * BLOCK_M BLOCK_H BLOCK_W STREAM, Y_CHANNELS_LAST (1: y has neighbouring channels, not
+ * positions, side by side), EDGES and what edges.cl asks, MIN_OFFSET_ for D H W, SPAN_H (the greatest input offset of H
  * less the least), and for D RESIDUES_ and the tables by residue TAP_START_ (residues+1 values: how many taps the residues
  * before have), FIRST_TAP_, FIRST_OFFSET_, and the steps TAP_STEP_, OFFSET_STEP_. */
 #include "common.cl"
@@ -26,8 +27,8 @@
     !defined(PADDING_H) || !defined(DILATION_H)
 #error "KERNEL_ and STRIDE_ D, H and W, PADDING_H and DILATION_H are required"
 #endif
-#if !defined(BLOCK_M) || !defined(BLOCK_H) || !defined(BLOCK_W) || !defined(SPAN_H)
-#error "BLOCK_ M, H and W and SPAN_H are required"
+#if !defined(Y_CHANNELS_LAST) || !defined(BLOCK_M) || !defined(BLOCK_H) || !defined(BLOCK_W) || !defined(SPAN_H)
+#error "Y_CHANNELS_LAST, BLOCK_ M, H and W and SPAN_H are required"
 #endif
 #if !defined(RESIDUES_D) || !defined(TAP_START_D) || !defined(FIRST_TAP_D) || !defined(FIRST_OFFSET_D) || \
     !defined(TAP_STEP_D) || !defined(OFFSET_STEP_D)
@@ -75,13 +76,13 @@ T3_SINGLE void rows_pack(ulong items, __global const W_STORED *restrict w, ulong
         }
 }
 
-/* x_ and y_: strides of what x is read from, and of y; those of W are 1. lines: blocks of BLOCK_H values of t of H in a plane;
- * run: how many of them a work-item takes; length: values of t in a row.
+/* x_ and y_: strides of what x is read from, and of y; those of W are 1, but y_w with Y_CHANNELS_LAST. lines: blocks of BLOCK_H
+ * values of t of H in a plane; run: how many of them a work-item takes; length: values of t in a row.
  */
 T3_SINGLE void rows(ulong items, __global const REAL *restrict x, ulong x_start, __global const REAL *restrict edge,
                     ulong edge_start, __global const REAL *restrict packed, ulong packed_start, __global Y_STORED *Y_RESTRICT y,
                     ulong y_start, long edge_width, long last_plane, long x_n, long x_c, long x_d, long x_h, long in_d,
-                    long in_h, long in_w, long y_n, long y_c, long y_d, long y_h, long out_d, long out_h, long out_w,
+                    long in_h, long in_w, long y_n, long y_c, long y_d, long y_h, long y_w, long out_d, long out_h, long out_w,
                     long lines, long length, long run RESIDUAL_ARGS) {
   ulong item = get_global_id(0);
   if (item >= items) return;
@@ -198,6 +199,16 @@ T3_SINGLE void rows(ulong items, __global const REAL *restrict x, ulong x_start,
 #pragma unroll
               for (int a = 0; a < STRIDE_W; ++a) lines_of[m][h][b][v].vector[a] = sums[m][h][b][v][a];
 
+#if Y_CHANNELS_LAST
+      for (int h = 0; h < BLOCK_H * STRIDE_H; ++h)
+        for (int v = 0; v < BLOCK_W; ++v) {
+          const int oh = (int)th * STRIDE_H + h, o = (tw + v * VECTOR) * STRIDE_W;
+          if (oh < out_h && o < out_w)
+            store_turned(y + oh * y_h + o * y_w, y_w, &lines_of[0][h / STRIDE_H][h % STRIDE_H][v], BLOCK_H * STRIDE_H * BLOCK_W,
+                         channels, (int)out_w - o, DONE_BEFORE(next, tw + v * VECTOR), packed,
+                         group * GROUP_OUT + m_block * BLOCK_M, all_y, residuals);
+        }
+#else
 #pragma unroll 1
       for (int m = 0; m < channels; ++m) {
         const finish_t f = finish_of(packed, group * GROUP_OUT + m_block * BLOCK_M + m, all_y, residuals);
@@ -214,5 +225,6 @@ T3_SINGLE void rows(ulong items, __global const REAL *restrict x, ulong x_start,
           }
         }
       }
+#endif
     }
 }

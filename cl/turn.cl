@@ -1,4 +1,4 @@
-/* turn.cl: rows of vectors become columns. Required for transpose: VECTOR. */
+/* turn.cl: rows of vectors become columns. Required: VECTOR, else there is none of it. */
 /* For loops whose unrolling would only take time to compile. */
 #ifdef __clang__
 #define NO_UNROLL _Pragma("nounroll")
@@ -21,19 +21,25 @@ static inline VEC turns_of(HALF_VEC even, HALF_VEC odd) {
 #define TURNS(upper, a, b) turns_of((upper) ? (a).hi : (a).lo, (upper) ? (b).hi : (b).lo)
 #endif
 
-/* Rows become columns: each step rotates the bits of an element's place, row before lane, by one. The steps stay a loop: a
- * compiler takes long to look through all of them at once. */
-static inline void transpose(VEC a[VECTOR]) {
+/* count vectors, a power of two: rotates the bits of an element's place, vector before lane, once for every doubling from 1 to
+ * to. With count for to, all vectors' first elements come first, then their second ones; with VECTOR, what was so is undone.
+ * The steps stay a loop: a compiler takes long to look through all of them at once. */
+static inline void turn_lanes(VEC *a, int count, int to) {
   NO_UNROLL
-  for (int step = 1; step < VECTOR; step *= 2) {
+  for (int step = 1; step < to; step *= 2) {
     VEC b[VECTOR];
 #pragma unroll
-    for (int i = 0; i < VECTOR / 2; ++i) {
-      b[2 * i] = TURNS(0, a[i], a[i + VECTOR / 2]);
-      b[2 * i + 1] = TURNS(1, a[i], a[i + VECTOR / 2]);
+    for (int i = 0; i < count / 2; ++i) {
+      b[2 * i] = TURNS(0, a[i], a[i + count / 2]);
+      b[2 * i + 1] = TURNS(1, a[i], a[i + count / 2]);
     }
 #pragma unroll
-    for (int i = 0; i < VECTOR; ++i) a[i] = b[i];
+    for (int i = 0; i < count; ++i) a[i] = b[i];
   }
+}
+
+/* Rows become columns. */
+static inline void transpose(VEC a[VECTOR]) {
+  turn_lanes(a, VECTOR, VECTOR);
 }
 #endif

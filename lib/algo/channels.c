@@ -53,10 +53,6 @@ static t3_problem lanes_of(const t3_problem *problem) {
   return lanes;
 }
 
-static bool y_channels_last(const t3_problem *problem) {
-  return problem->layer.out_channels > 1 && problem->layer.y.stride[T3_AXIS_C] == 1;
-}
-
 /* Blocks whose sums, vectors of weights and broadcast value the registers hold: 32 where the vectors are of 512 bits, else 16.
  */
 static size_t variants(const t3_problem *problem, t3_variant *list) {
@@ -125,21 +121,14 @@ static double cost(const t3_problem *asked, const t3_variant *variant) {
   /* Unless y is channels-last, outputs are stored one by one, each into another line of the cache; once y outgrows the second
    * cache that costs more. */
   double store = layer->y_count > 1 << 20 ? 4 : 2.5;
-  double stores = (double)(block.tile * block.vectors) * (y_channels_last(problem) ? 4 : (double)block.width * store);
-  double cycles = tiles * ((double)(layer->taps * layer->group_in) * taken(problem, block.tile) * body +
-                           (double)residues_of(problem) * stores);
+  double stores = (double)(block.tile * block.vectors) * (t3_y_channels_last(problem) ? 4 : (double)block.width * store);
+  double cycles =
+      tiles * ((double)(layer->taps * layer->group_in) * taken(problem, block.tile) * body +
+               (double)residues_of(problem) * (stores + 14 * (double)block.tile)); /* finding a position: 14 cycles */
   double runs = (double)t3_ceil_div(all_positions(problem), run_of(problem, &block));
   double weights = (double)packed_count(problem, &block) * (runs > 8 ? 8 : runs); /* the cache serves later ones */
   return t3_cycles_to_seconds(&problem->device, cycles) + t3_stream_seconds(&problem->device, (int64_t)weights) / 2 +
          t3_stream_seconds(&problem->device, layer->y_count) + t3_pad_seconds(problem, &padded) + 40e-6;
-}
-
-/* Whether stores of channels go past the caches, as t3_define_stream has it for rows. */
-static bool streams(const t3_problem *problem, const struct block *block) {
-  const t3_layer *layer = &problem->layer;
-  uint64_t bytes = (uint64_t)layer->y_count * (uint64_t)problem->real_size, cache = problem->device.cache_bytes;
-  return y_channels_last(problem) && t3_is_real(problem, t3_target_type(problem)) && problem->beta == 0 && cache &&
-         bytes > cache / 4 && block->width * problem->real_size % 64 == 0 && layer->out_channels * problem->real_size % 64 == 0;
 }
 
 static void define_all(const t3_problem *problem, const struct block *block, bool own, t3_text *defines) {
@@ -149,8 +138,8 @@ static void define_all(const t3_problem *problem, const struct block *block, boo
   int64_t row = most_taps * block->width * block->vectors * problem->real_size;
   t3_define_problem(defines, problem);
   t3_define(defines, "EACH_ITS_OWN", own);
-  t3_define(defines, "Y_CHANNELS_LAST", y_channels_last(problem));
-  t3_define(defines, "STREAM", streams(problem, block));
+  t3_define(defines, "Y_CHANNELS_LAST", t3_y_channels_last(problem));
+  t3_define(defines, "STREAM", t3_y_channels_last(problem) && t3_streams(problem, problem->layer.out_channels, block->width));
   t3_define(defines, "VECTOR", block->width);
   t3_define(defines, "VECTORS", block->vectors);
   t3_define(defines, "TILE", block->tile);

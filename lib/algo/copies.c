@@ -2,29 +2,34 @@
 
 #include "base/checked.h"
 
-/* Which kernel makes it, with how many work-items; the define that brings it into the program, or NULL. */
-static const char *choose_kernel(const t3_copy *copy, t3_launch *launch) {
+/* Channels that are turned at a time. */
+static int64_t turned_channels(const t3_copy *copy) {
+  int64_t channels = copy->channels;
+  bool all = copy->alone && channels < copy->width && !(channels & (channels - 1)) && copy->view->stride[T3_AXIS_W] == channels;
+  return all ? channels : copy->width;
+}
+
+/* Which kernel makes it, with how many work-items; and what brings it into the program. */
+static void choose_kernel(const t3_copy *copy, t3_launch *launch, t3_text *defines) {
   const int64_t *stride = copy->view->stride;
+  int64_t planes = copy->batch * copy->padded[T3_D];
   bool turned = copy->channels > 1 && stride[T3_AXIS_C] == 1 && stride[T3_AXIS_W] != 1;
   if (copy->channels_last) {
-    *launch = (t3_launch){.kernel = "pad_last", .items = copy->batch * copy->padded[T3_D] * copy->padded[T3_H]};
-    return "PAD_LAST";
+    *launch = (t3_launch){.kernel = "pad_last", .local = 1, .items = planes * copy->padded[T3_H]};
+    t3_define(defines, "PAD_LAST", 1);
+  } else if (turned) {
+    int64_t channels = turned_channels(copy);
+    *launch = (t3_launch){.kernel = "pad_turned", .local = 1, .items = planes * t3_ceil_div(copy->channels, channels)};
+    t3_define(defines, "PAD_TURNED", channels);
+  } else {
+    *launch = (t3_launch){.kernel = "pad", .local = 1, .items = planes * copy->channels};
   }
-  int64_t planes = copy->batch * copy->padded[T3_D];
-  if (turned) {
-    *launch = (t3_launch){.kernel = "pad_turned", .items = planes * t3_ceil_div(copy->channels, copy->width)};
-    return "PAD_TURNED";
-  }
-  *launch = (t3_launch){.kernel = "pad", .items = planes * copy->channels};
-  return NULL;
 }
 
 void t3_add_copy(const t3_copy *copy, t3_recipe *recipe) {
   t3_launch *launch = &recipe->run[recipe->num_run++];
   const int64_t *size = copy->size, *first = copy->first, *padded = copy->padded, *stride = copy->view->stride;
-  const char *define = choose_kernel(copy, launch);
-  if (define) t3_define(&recipe->defines, define, 1);
-  launch->local = 1;
+  choose_kernel(copy, launch, &recipe->defines);
   T3_ARGS(launch, copy->from, copy->to, {T3_NUMBER, copy->channels}, {T3_NUMBER, size[0]}, {T3_NUMBER, size[1]},
           {T3_NUMBER, size[2]}, {T3_NUMBER, first[0]}, {T3_NUMBER, first[1]}, {T3_NUMBER, first[2]}, {T3_NUMBER, padded[0]},
           {T3_NUMBER, padded[1]}, {T3_NUMBER, padded[2]}, {T3_NUMBER, copy->slack}, T3_STRIDES(stride));

@@ -211,17 +211,26 @@ void t3_add_pad(const t3_problem *problem, const t3_padded *padded, int64_t widt
                   .channels = layer->in_channels,
                   .slack = padded->slack,
                   .width = width,
-                  .channels_last = padded->channels_last};
+                  .channels_last = padded->channels_last,
+                  .alone = true};
   for (int a = 0; a < 3; ++a) {
     copy.size[a] = axis[a].in, copy.first[a] = problem->phases[a].min_offset, copy.padded[a] = padded->size[a];
   }
   t3_add_copy(&copy, recipe);
 }
 
+bool t3_y_channels_last(const t3_problem *problem) {
+  const int64_t *stride = problem->layer.y.stride;
+  return problem->layer.out_channels > 1 && stride[T3_AXIS_C] == 1 && stride[T3_AXIS_W] != 1;
+}
+
 bool t3_stores_rows(const t3_problem *problem, char *why, size_t capacity) {
-  int64_t step = problem->layer.y.stride[T3_AXIS_W];
-  if (step == 1) return true;
-  snprintf(why, capacity, "neighbours along W are %" PRId64 " elements apart in what is written; it stores rows", step);
+  const int64_t *stride = problem->layer.y.stride;
+  if (stride[T3_AXIS_W] == 1 || t3_y_channels_last(problem)) return true;
+  snprintf(why, capacity,
+           "in what is written neighbours of W are %" PRId64 " elements apart and those of C %" PRId64
+           "; it stores rows of either",
+           stride[T3_AXIS_W], stride[T3_AXIS_C]);
   return false;
 }
 
@@ -238,21 +247,32 @@ double t3_in_place_cycles(const t3_padded *padded, double rows, double masks) {
   return padded->edge_width ? 0.2 * rows + 0.1 * masks : 0;
 }
 
-double t3_store_cycles(const t3_problem *problem, int64_t vectors, int64_t width) {
+double t3_store_cycles(const t3_problem *problem, int64_t vectors, int64_t width, int64_t m) {
+  if (t3_y_channels_last(problem)) {
+    /* Turned by shuffles or element by element, then stored by positions, unless all channels are there. */
+    bool shuffled = (m & (m - 1)) == 0 && m <= width;
+    double elements = (double)(vectors * width), pieces = elements / (double)m;
+    if (problem->layer.out_channels == m) pieces = (double)vectors;
+    return (shuffled ? 0.4 : 2) * elements + 4 * pieces + 30;
+  }
   int64_t t_w = t3_positions(problem, T3_W);
   double whole = (double)(t_w / width * width) / (double)t3_round_up(t_w, width);
   if (t3_output_step(&problem->layer.axis[T3_W]) > 4) whole = 0;
   return (double)vectors * (4 + (1 - whole) * 1.5 * (double)width) + 30;
 }
 
-void t3_define_stream(t3_text *defines, const t3_problem *problem, bool whole_rows, int64_t width) {
-  const t3_axis *w = &problem->layer.axis[T3_W];
+bool t3_streams(const t3_problem *problem, int64_t row, int64_t block) {
   int64_t size = problem->real_size;
-  uint64_t y_bytes = (uint64_t)(problem->layer.y_count * size);
-  bool whole_lines = whole_rows && t3_is_real(problem, t3_target_type(problem)) && w->out * size % CACHE_LINE == 0 &&
-                     width * t3_output_step(w) * size % CACHE_LINE == 0;
-  t3_define(defines, "STREAM",
-            whole_lines && problem->beta == 0 && problem->device.cache_bytes && y_bytes > problem->device.cache_bytes / 4);
+  uint64_t y_bytes = (uint64_t)(problem->layer.y_count * size), cache = problem->device.cache_bytes;
+  bool whole_lines = row * size % CACHE_LINE == 0 && block * size % CACHE_LINE == 0;
+  return whole_lines && t3_is_real(problem, t3_target_type(problem)) && problem->beta == 0 && cache && y_bytes > cache / 4;
+}
+
+bool t3_streams_rows(const t3_problem *problem, int64_t width, int64_t m) {
+  const t3_axis *w = &problem->layer.axis[T3_W];
+  bool last = t3_y_channels_last(problem);
+  if (last && m != problem->layer.out_channels) return false;
+  return t3_streams(problem, w->out * (last ? m : 1), width * t3_output_step(w) * (last ? m : 1));
 }
 
 void t3_define_edges(t3_text *defines, const t3_problem *problem, const t3_padded *padded) {

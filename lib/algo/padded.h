@@ -62,9 +62,10 @@ void t3_define_tables(t3_text *defines, int axis, const t3_problem *problem);
 
 /* STREAM: 1 when y outgrows its part of the last cache, a quarter: x, weights and other programs want theirs, and a store that
  * misses reads the line first. There stores that bypass the cache gain 3 to 70 %; but they must fill whole lines of the cache:
- * parts of lines were measured to take up to five times as long. So whole_rows says that a block's vectors never leave a row.
- */
-void t3_define_stream(t3_text *defines, const t3_problem *problem, bool whole_rows, int64_t width);
+ * parts of lines were measured to take up to five times as long. So rows of so many elements, and the block that is stored at a
+ * time, must be whole lines; or a block of width values of t of W and m channels, which never leaves a row. */
+bool t3_streams(const t3_problem *problem, int64_t row, int64_t block);
+bool t3_streams_rows(const t3_problem *problem, int64_t width, int64_t m);
 
 /* Cycles of a loop's body of so many vector multiply-adds and loads: two of either a cycle, fewer multiply-adds of vectors that
  * a core halves, and what goes beside the greater of them is not quite free (measured); results come after four cycles, the
@@ -74,11 +75,13 @@ double t3_body_cycles(const t3_problem *problem, int64_t width, double products,
 /* What a body takes longer for finding so many rows of x in place and masking so many vectors (measured); 0 otherwise. */
 double t3_in_place_cycles(const t3_padded *padded, double rows, double masks);
 
-/* What storing vectors of outputs costs beside their sums, in cycles: each goes through memory; what cannot be stored as whole
- * vectors of a row goes element by element. */
-double t3_store_cycles(const t3_problem *problem, int64_t vectors, int64_t width);
+/* What storing vectors of outputs, of m channels each, costs beside their sums, in cycles: each goes through memory; what
+ * cannot be stored as whole vectors of a row goes element by element. */
+double t3_store_cycles(const t3_problem *problem, int64_t vectors, int64_t width, int64_t m);
 
-/* Whether neighbours along W are neighbours in y, which kernels that store rows ask for; else false with the reason. */
+/* Whether y has neighbouring channels side by side, and not positions of W. */
+bool t3_y_channels_last(const t3_problem *problem);
+/* Whether either are, which kernels that store rows ask for; else false with the reason. */
 bool t3_stores_rows(const t3_problem *problem, char *why, size_t capacity);
 
 /* why = "WHAT is VALUE, past the LIMIT that its kernel is made for"; false. */

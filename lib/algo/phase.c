@@ -153,7 +153,8 @@ static size_t variants(const t3_problem *problem, t3_variant *list) {
   static const int64_t shapes[][3] = {{0, 1, 1}, {0, 1, 2}, {0, 1, 3}, {0, 1, 4}, {0, 2, 1}, {0, 2, 2}, {0, 3, 1}, {0, 4, 1},
                                       {0, 4, 2}, {1, 1, 1}, {1, 1, 2}, {1, 1, 3}, {1, 1, 4}, {1, 1, 8}}; /* flat, h, v */
   int64_t native = t3_max(t3_min(problem->width, 16), 4);
-  bool steps = t3_step(problem, T3_H) > 1 || t3_step(problem, T3_W) > 1; /* then a plane is no line */
+  /* Then a plane is no line. */
+  bool steps = t3_step(problem, T3_H) > 1 || t3_step(problem, T3_W) > 1 || t3_y_channels_last(problem);
   size_t count = 0;
   for (int64_t width = native; width >= 4; width /= 2)
     for (size_t m = 0; m < sizeof ms / sizeof *ms; ++m)
@@ -205,7 +206,8 @@ static double cost(const t3_problem *problem, const t3_variant *variant) {
   double blocks = planes * lanes / (double)(block.width * block.h * block.v) * (double)t3_ceil_div(layer->group_out, block.m);
   double taps = (double)(layer->axis[T3_D].kernel * layer->axis[T3_H].kernel) * t3_inside(problem, T3_D);
   double residues = (double)(problem->phases[T3_D].residues * problem->phases[T3_H].residues);
-  double stores = t3_store_cycles(problem, block.m * block.h * block.v * t3_output_step(&layer->axis[T3_W]), block.width);
+  double stores =
+      t3_store_cycles(problem, block.m * block.h * block.v * t3_output_step(&layer->axis[T3_W]), block.width, block.m);
   double cycles = blocks * (taps * (double)layer->group_in * body_cycles(problem, &block, &padded) + residues * stores);
   double seconds = t3_cycles_to_seconds(&problem->device, cycles) + t3_stream_seconds(&problem->device, layer->y_count);
   return seconds + t3_pad_seconds(problem, &padded) + 40e-6;
@@ -218,10 +220,11 @@ static void define_all(const t3_problem *problem, const struct block *block, con
   t3_define(defines, "BLOCK_H", block->h);
   t3_define(defines, "BLOCK_W", block->v);
   t3_define(defines, "FLAT", block->walk == PLANES);
+  t3_define(defines, "Y_CHANNELS_LAST", t3_y_channels_last(problem));
   t3_define(defines, "GATHER", block->gather);
   t3_define(defines, "TILE_M", tile_m(problem, block));
   t3_define(defines, "CHANNELS", channels_at_once(problem, block));
-  t3_define_stream(defines, problem, block->walk != PLANES, block->width);
+  t3_define(defines, "STREAM", block->walk != PLANES && t3_streams_rows(problem, block->width, block->m));
   t3_define_edges(defines, problem, padded);
   t3_define_min_offsets(defines, problem);
   for (int a = T3_D; a <= T3_H; ++a) t3_define_tables(defines, a, problem);
@@ -250,7 +253,7 @@ static void add_launches(const t3_problem *problem, const struct block *block, c
   *main = (t3_launch){.kernel = "phase", .local = 1, .items = layer->batch * layer->groups * rows * phases * tiles_m};
   T3_ARGS(main, t3_x_arg(padded), t3_edge_arg(padded), {T3_PACKED, 0}, {T3_Y, 0}, {T3_NUMBER, padded->edge_width},
           {T3_NUMBER, t3_last_plane(problem)}, T3_ROW_STRIDES(read), {T3_NUMBER, axis[T3_D].in}, {T3_NUMBER, axis[T3_H].in},
-          {T3_NUMBER, axis[T3_W].in}, T3_ROW_STRIDES(layer->y.stride), {T3_NUMBER, axis[T3_D].out}, {T3_NUMBER, axis[T3_H].out},
+          {T3_NUMBER, axis[T3_W].in}, T3_STRIDES(layer->y.stride), {T3_NUMBER, axis[T3_D].out}, {T3_NUMBER, axis[T3_H].out},
           {T3_NUMBER, axis[T3_W].out}, {T3_NUMBER, lines}, {T3_NUMBER, length}, {T3_NUMBER, chunk}, {T3_NUMBER, run});
 }
 

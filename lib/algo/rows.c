@@ -107,7 +107,7 @@ static double cost(const t3_problem *problem, const t3_variant *variant) {
   blocks *= (double)t3_ceil_div(t3_positions(problem, T3_H), block.h) * (double)t3_positions(problem, T3_D);
   blocks *= (double)(layer->batch * layer->groups * t3_ceil_div(layer->group_out, block.m));
   int64_t outputs = block.m * vectors * axis[T3_H].stride * axis[T3_W].stride;
-  double stores = t3_store_cycles(problem, outputs, block.width);
+  double stores = t3_store_cycles(problem, outputs, block.width, block.m);
   double cycles = blocks * ((double)(axis[T3_D].kernel * layer->group_in) * t3_inside(problem, T3_D) * body +
                             (double)problem->phases[T3_D].residues * stores);
   return t3_cycles_to_seconds(&problem->device, cycles) + t3_stream_seconds(&problem->device, layer->y_count) +
@@ -121,7 +121,8 @@ static void define_all(const t3_problem *problem, const struct block *block, con
   t3_define(defines, "BLOCK_H", block->h);
   t3_define(defines, "BLOCK_W", block->v);
   t3_define(defines, "SPAN_H", t3_span(problem, T3_H));
-  t3_define_stream(defines, problem, true, block->width);
+  t3_define(defines, "Y_CHANNELS_LAST", t3_y_channels_last(problem));
+  t3_define(defines, "STREAM", t3_streams_rows(problem, block->width, block->m));
   t3_define_edges(defines, problem, padded);
   t3_define_min_offsets(defines, problem);
   t3_define_tables(defines, T3_D, problem);
@@ -149,7 +150,7 @@ static tconv3d_status recipe(const t3_problem *problem, const t3_variant *varian
   main->items = layer->batch * layer->groups * t3_positions(problem, T3_D) * t3_ceil_div(lines, run) * blocks;
   T3_ARGS(main, t3_x_arg(&padded), t3_edge_arg(&padded), {T3_PACKED, 0}, {T3_Y, 0}, {T3_NUMBER, padded.edge_width},
           {T3_NUMBER, t3_last_plane(problem)}, T3_ROW_STRIDES(read), {T3_NUMBER, axis[T3_D].in}, {T3_NUMBER, axis[T3_H].in},
-          {T3_NUMBER, axis[T3_W].in}, T3_ROW_STRIDES(layer->y.stride), {T3_NUMBER, axis[T3_D].out}, {T3_NUMBER, axis[T3_H].out},
+          {T3_NUMBER, axis[T3_W].in}, T3_STRIDES(layer->y.stride), {T3_NUMBER, axis[T3_D].out}, {T3_NUMBER, axis[T3_H].out},
           {T3_NUMBER, axis[T3_W].out}, {T3_NUMBER, lines}, {T3_NUMBER, length}, {T3_NUMBER, run});
   t3_end_recipe(problem, packed_count(problem, &block), recipe);
   snprintf(recipe->detail, sizeof recipe->detail,
