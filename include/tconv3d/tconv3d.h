@@ -129,7 +129,8 @@ TCONV3D_API void tconv3d_plan_destroy(tconv3d_plan *plan);
 typedef struct tconv3d_plan_info {
   const char *algorithm;              /* static storage */
   int64_t output_shape[5];            /* of what the plan writes, as tconv3d_target_shape has it */
-  uint64_t x_bytes, w_bytes, y_bytes; /* of the descriptor's tensors; of their gradients too */
+  uint64_t x_bytes, w_bytes, y_bytes; /* of the descriptor's tensors, or their gradients, from the lowest element to the
+                                         highest, both included */
   uint64_t workspace_bytes;           /* device memory that each call in flight needs beside x, y and the weights */
   uint64_t packed_weight_bytes;       /* device memory of one tconv3d_weights */
   int deterministic;                  /* 1: the same input gives the same bits at every call */
@@ -145,7 +146,8 @@ TCONV3D_API const char *tconv3d_algorithm_name(size_t index);
 
 /* ---- tensors, weights, calls ---- */
 
-/* Device memory: a buffer and where the tensor starts in it, in bytes (a multiple of the element's size). */
+/* Device memory: a buffer and where the tensor's element (0, 0, 0, 0, 0) is in it, in bytes (a multiple of the element's size).
+ * With negative strides others lie before it. */
 typedef struct tconv3d_buffer {
   cl_mem mem;
   size_t offset;
@@ -161,7 +163,8 @@ TCONV3D_API tconv3d_status tconv3d_weights_create(const tconv3d_plan *plan, cl_c
                                                   const tconv3d_buffer *bias, cl_uint num_events, const cl_event *wait_list,
                                                   cl_event *event, tconv3d_weights **weights);
 
-/* The same from dense host arrays; blocks until done, the arrays are the caller's again afterwards. */
+/* The same from host arrays, weight given by its element (0, 0, 0, 0, 0); blocks until done, the arrays are the caller's again
+ * afterwards. */
 TCONV3D_API tconv3d_status tconv3d_weights_create_host(const tconv3d_plan *plan, const void *weight, const void *bias,
                                                        tconv3d_weights **weights);
 
@@ -185,7 +188,7 @@ TCONV3D_API void tconv3d_weights_destroy(tconv3d_weights *weights);
 /* Enqueues y = layer(x) on queue (in-order or out-of-order, of the plan's context and device), after wait_list and the weights'
  * packing. Never blocks, flushes or finishes the queue. event (may be NULL) completes when y is whole; it is the caller's to
  * release. workspace: NULL for the library's own pool, else at least workspace_bytes that no other call in flight uses.
- * x and y must not overlap. An empty batch enqueues a marker.
+ * x and y must not overlap, from the lowest element to the highest of each. An empty batch enqueues a marker.
  * If a later kernel of the call cannot be enqueued, the call fails, no event is returned, y is undefined.
  * Errors: INVALID_ARGUMENT (buffer too small, misaligned offset, wrong context, flags, overlap), OUT_OF_*_MEMORY, OPENCL_ERROR.
  */
@@ -193,7 +196,8 @@ TCONV3D_API tconv3d_status tconv3d_enqueue(const tconv3d_plan *plan, const tconv
                                            tconv3d_buffer x, tconv3d_buffer y, const tconv3d_buffer *workspace,
                                            cl_uint num_events, const cl_event *wait_list, cl_event *event);
 
-/* The same for a plan whose epilogue adds a residual of y's shape. It may be y's own memory, exactly, else nothing of it. */
+/* The same for a plan whose epilogue adds a residual of y's shape, type and layout. It may be y's own memory, exactly, else
+ * nothing of it. */
 TCONV3D_API tconv3d_status tconv3d_enqueue_residual(const tconv3d_plan *plan, const tconv3d_weights *weights,
                                                     cl_command_queue queue, tconv3d_buffer x, tconv3d_buffer residual,
                                                     tconv3d_buffer y, const tconv3d_buffer *workspace, cl_uint num_events,
@@ -207,7 +211,8 @@ TCONV3D_API tconv3d_status tconv3d_enqueue_gradient(const tconv3d_plan *plan, cl
                                                     tconv3d_buffer gy, tconv3d_buffer gradient, const tconv3d_buffer *workspace,
                                                     cl_uint num_events, const cl_event *wait_list, cl_event *event);
 
-/* y = layer(x) with dense host arrays, blocking; runs one at a time on each device of a context. CPU devices work in the arrays
+/* y = layer(x) with host arrays, each given by its element (0, 0, 0, 0, 0), blocking; what lies between y's elements stays as
+ * it is, but may be read and written back. Runs one at a time on each device of a context. CPU devices work in the arrays
  * themselves where they are aligned to the device's base address alignment (clGetDeviceInfo CL_DEVICE_MEM_BASE_ADDR_ALIGN, in
  * bits; 128 bytes on PoCL); otherwise they are copied. */
 TCONV3D_API tconv3d_status tconv3d_run(const tconv3d_plan *plan, const tconv3d_weights *weights, const void *x, void *y);
