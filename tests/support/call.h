@@ -1,6 +1,7 @@
-/* call.h: one call of any operation with tensors of any types and any epilogue, by one algorithm or one variant of it: between
- * guard zones at offsets that are multiples of an element only, the target full of NaN unless it is read. What goes wrong ends
- * the test with all that was asked for. Linked with the library's inside. */
+/* call.h: one call of any operation with tensors of any types and layouts and any epilogue, by one algorithm or one variant of
+ * it: between guard zones at offsets that are multiples of an element only, NaN between the elements of what is read, the
+ * target full of NaN unless it is read. What goes wrong ends the test with all that was asked for. Linked with the library's
+ * inside. */
 #ifndef CALL_H
 #define CALL_H
 
@@ -9,6 +10,7 @@
 #include "support/exact.h"
 #include "support/guard.h"
 #include "support/rig.h"
+#include "support/views.h"
 
 /* What a call is asked for. */
 struct asked {
@@ -39,10 +41,12 @@ enum {
 };
 struct tensor {
   tconv3d_dtype type;
+  struct view view;
   size_t count; /* 0: the call has none */
-  void *bits;   /* of the target: what it held before */
+  void *bits;   /* in C order; of the target: what it held before */
   double *values;
-  struct guarded guarded;
+  void *places;           /* what the buffer holds: the bits where the layout has them, and what lies between them */
+  struct guarded guarded; /* all places */
 };
 
 struct call {
@@ -56,14 +60,29 @@ struct call {
 };
 
 /* A call ready to run, all values from the seed; false when a named algorithm refuses it, which it must do with a reason, and
- * `direct` only for gradients with respect to the weight and the bias. */
+ * never one that is there to serve all layers: `direct`, `each` for gradients with respect to the weight, `sums` to the bias.
+ */
 bool call_make(struct call *call, const struct rig *rig, const struct asked *asked);
 void call_free(struct call *call);
 
-/* Fills the target with what it held, runs once, looks at every guard zone, and leaves what was written in result. */
+/* Fills the target with what it held, runs once, looks at every guard zone and between the target's elements, and leaves what
+ * was written in result. */
 void call_run(struct call *call);
 /* Runs again: the same bits must come. */
 void call_repeat(struct call *call);
+
+/* The buffers of all tensors at their elements 0, and the enqueueing alone, of any buffers. */
+void call_buffers(const struct call *call, tconv3d_buffer buffers[TENSORS]);
+tconv3d_status call_enqueue(const struct call *call, const tconv3d_buffer buffers[TENSORS], cl_event *done);
+
+/* call_run with these buffers. */
+void call_run_in(struct call *call, const tconv3d_buffer buffers[TENSORS]);
+
+/* The same call on host arrays, each with its lowest element so many elements past the first byte that may be read; call_run's
+ * bits must come again, and nothing else may change. */
+void call_run_host(const struct call *call, size_t shift);
+/* The same call with each of x, gy and the residual in turn where its highest element ends what may be read. */
+void call_run_at_the_end(struct call *call);
 
 /* The exact sums of the call's values, without what the target held. */
 void call_sums(const struct call *call, struct exact *exact);

@@ -1,0 +1,174 @@
+/* What is stored in tensors that do not lie densely: epilogues with a residual in y's layout, in place too, channels side by
+ * side in whole vectors and parts of them, stores past the caches, and tuning. TCONV3D_TEST_SEED runs other values and strides.
+ * A failure prints the seed, the layer and the strides. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "support/call_check.h"
+
+static uint64_t seed = 20241123;
+
+static int set_up(void **state) {
+  static struct rig rig;
+  const char *text = getenv("TCONV3D_TEST_SEED");
+  if (text) seed = strtoull(text, NULL, 0);
+  print_message("# TCONV3D_TEST_SEED=%llu\n", (unsigned long long)seed);
+  rig_open(&rig);
+  *state = &rig;
+  return 0;
+}
+
+static int tear_down(void **state) {
+  rig_close(*state);
+  return 0;
+}
+
+/* Rows of y of 2*width. */
+static tconv3d_desc layer_of(int64_t in_channels, int64_t out_channels, int64_t groups, int64_t width) {
+  tconv3d_desc desc = TCONV3D_DESC_INIT;
+  desc.batch = 2;
+  desc.groups = groups;
+  desc.in_channels = in_channels;
+  desc.out_channels = out_channels;
+  for (int a = 0; a < 3; ++a) {
+    desc.input_size[a] = (const int64_t[]){2, 3, width}[a];
+    desc.kernel_size[a] = (const int64_t[]){1, 2, 2}[a];
+    desc.stride[a] = (const int64_t[]){1, 2, 2}[a];
+  }
+  return desc;
+}
+
+/* What is wanted of a call beside the layer. */
+struct row {
+  const char *algorithm, *variant; /* NULL: by all that take it, and by choice; words of its explanation that are wanted */
+  struct view_kinds kinds;
+};
+
+static size_t check_row(const struct rig *rig, struct asked asked, const struct row *row) {
+  struct rng rng = {asked.seed};
+  size_t served = 0;
+  views_random(&rng, &rng, &asked.desc, asked.operation, row->kinds);
+  asked.values = VALUES_INTEGER;
+  for (size_t a = 0; (asked.algorithm = tconv3d_algorithm_name(a)); ++a) {
+    t3_candidate candidate;
+    if (row->algorithm && strcmp(row->algorithm, asked.algorithm) != 0) continue;
+    asked.candidate = row->variant && find_variant(rig, &asked, a, row->variant, &candidate) ? &candidate : NULL;
+    served += call_check(rig, &asked) != NULL;
+  }
+  asked.candidate = NULL;
+  return row->algorithm ? served : served + (call_check(rig, &asked) != NULL);
+}
+
+/* ---- epilogues ---- */
+
+static void residuals_lie_as_y_does_with_rows_from_channels(void **state) {
+  static const struct row row = {NULL, "x read in place", {VIEW_LAST, VIEW_REPEATED, VIEW_PADDED}};
+  struct asked asked = {.desc = layer_of(4, 6, 2, 21), .seed = seed, .beta = -0.5};
+  asked.epilogue = (tconv3d_epilogue){.activation = TCONV3D_PRELU, .affine = 1, .residual = 0.5};
+  assert_true(check_row(*state, asked, &row) > 2);
+}
+
+static void residuals_in_place_are_added_once_with_channels_last(void **state) {
+  static const struct row row = {NULL, "x read in place", {VIEW_ROWS_APART, VIEW_REPEATED, VIEW_LAST_PADDED}};
+  struct asked asked = {.desc = layer_of(4, 22, 2, 21), .seed = seed + 1, .in_place = true};
+  asked.epilogue = (tconv3d_epilogue){.activation = TCONV3D_PRELU, .affine = 2, .residual = 0.5};
+  assert_true(check_row(*state, asked, &row) > 2);
+}
+
+static void residuals_in_place_lie_in_any_layout(void **state) {
+  static const struct row row = {"direct", NULL, {VIEW_ANY, VIEW_DENSE, VIEW_ANY}};
+  struct asked asked = {.desc = layer_of(4, 6, 2, 21), .seed = seed + 2, .in_place = true, .beta = 2};
+  asked.epilogue = (tconv3d_epilogue){.activation = TCONV3D_PRELU, .affine = 1, .residual = 1};
+  assert_int_equal(check_row(*state, asked, &row), 1);
+  asked.desc.batch = 0;
+  assert_int_equal(check_row(*state, asked, &row), 1);
+}
+
+/* ---- channels ---- */
+
+/* Each channel with its own x; in parts of vectors and in whole ones. */
+static void depthwise_layers_go_with_channels_last(void **state) {
+  static const struct row rows[] = {{"channels", NULL, {VIEW_LAST_PADDED, VIEW_DENSE, VIEW_LAST}},
+                                    {"channels", NULL, {VIEW_LAST, VIEW_DENSE, VIEW_ROWS}},
+                                    {"channels", NULL, {VIEW_ROWS, VIEW_DENSE, VIEW_LAST_PADDED}}};
+  static const int64_t channels[] = {20, 16, 16};
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; ++i) {
+    struct asked asked = {.desc = layer_of(channels[i], channels[i], channels[i], 5), .seed = seed + i};
+    assert_int_equal(check_row(*state, asked, &rows[i]), 1);
+  }
+}
+
+/* Blocks of rows turned into channels: of any variant, with nothing beside a block's channels, and with more. */
+static void blocks_of_rows_are_turned_into_channels(void **state) {
+  static const int64_t channels[] = {4, 16, 6};
+  static const enum view_kind kinds[] = {VIEW_LAST, VIEW_LAST, VIEW_LAST_PADDED};
+  const struct rig *rig = *state;
+  struct rng rng = {seed};
+  for (size_t a = 0; t3_algorithm_at(a); ++a)
+    for (size_t i = 0; i < 3; ++i) {
+      struct asked asked = {.desc = layer_of(3, channels[i], 1, 21), .seed = seed + i};
+      views_random(&rng, &rng, &asked.desc, asked.operation, (struct view_kinds){VIEW_ROWS_APART, VIEW_DENSE, kinds[i]});
+      if (!serves(rig, &asked, a)) continue;
+      const t3_candidate candidate = any_variant(rig, &asked, a, &rng);
+      asked.candidate = &candidate;
+      assert_non_null(call_check_both(rig, asked));
+    }
+}
+
+/* ---- past the caches ---- */
+
+/* A device that says it has next to no cache: whole lines of the cache are stored past it, where they are whole. */
+static void results_stored_past_the_caches_keep_what_lies_between(void **state) {
+  static const struct row rows[] = {{"phase", NULL, {VIEW_PADDED, VIEW_DENSE, VIEW_PADDED}},
+                                    {"phase", NULL, {VIEW_PADDED, VIEW_DENSE, VIEW_ROWS}},
+                                    {"rows", NULL, {VIEW_PADDED, VIEW_DENSE, VIEW_PADDED}},
+                                    {"rows", NULL, {VIEW_PADDED, VIEW_DENSE, VIEW_ROWS}},
+                                    {"phase", "4 channels x", {VIEW_PADDED, VIEW_DENSE, VIEW_LAST}},
+                                    {"rows", "4 channels x", {VIEW_PADDED, VIEW_DENSE, VIEW_LAST}},
+                                    {"channels", NULL, {VIEW_PADDED, VIEW_DENSE, VIEW_LAST}},
+                                    {"channels", NULL, {VIEW_PADDED, VIEW_DENSE, VIEW_LAST_PADDED}}};
+  const struct rig *rig = *state;
+  t3_slot *slot = (t3_slot *)(uintptr_t)t3_context_slot(rig->context, NULL);
+  uint64_t cache_bytes = slot->info.cache_bytes;
+  slot->info.cache_bytes = 1;
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; ++i)
+    for (uint64_t s = 0; s < 4; ++s) { /* y lies at a line of the cache, or not */
+      struct asked asked = {.desc = i < 6 ? layer_of(2, 4, 1, 24) : layer_of(2, 32, 1, 5), .seed = seed + 10 * i + s};
+      assert_int_equal(check_row(rig, asked, &rows[i]), 1);
+    }
+  slot->info.cache_bytes = cache_bytes;
+}
+
+/* ---- tuning ---- */
+
+/* It measures in tensors of its own, which must have room for all strides. */
+static void layers_in_any_layout_can_be_tuned(void **state) {
+  static const tconv3d_operation operations[] = {TCONV3D_FORWARD, TCONV3D_GRAD_WEIGHT};
+  const struct rig *rig = *state;
+  for (size_t i = 0; i < 2; ++i) {
+    tconv3d_desc desc = layer_of(4, 6, 2, 21);
+    tconv3d_tune_options options = TCONV3D_TUNE_OPTIONS_INIT;
+    tconv3d_tune_result result;
+    struct rng rng = {seed};
+    views_random(&rng, &rng, &desc, operations[i], (struct view_kinds){VIEW_FLIPPED, VIEW_FLIPPED, VIEW_FLIPPED});
+    options.operation = operations[i];
+    options.seconds = 1e-3;
+    options.max_candidates = 1;
+    assert_ok(tconv3d_tune(rig->context, &desc, &options, &result));
+    assert_true(result.measured > 0);
+    assert_int_equal(result.skipped, 0);
+  }
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test(residuals_lie_as_y_does_with_rows_from_channels),
+      cmocka_unit_test(residuals_in_place_are_added_once_with_channels_last),
+      cmocka_unit_test(residuals_in_place_lie_in_any_layout),
+      cmocka_unit_test(depthwise_layers_go_with_channels_last),
+      cmocka_unit_test(blocks_of_rows_are_turned_into_channels),
+      cmocka_unit_test(results_stored_past_the_caches_keep_what_lies_between),
+      cmocka_unit_test(layers_in_any_layout_can_be_tuned),
+  };
+  return cmocka_run_group_tests(tests, set_up, tear_down);
+}
