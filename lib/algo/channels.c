@@ -116,6 +116,7 @@ static double cost(const t3_problem *asked, const t3_variant *variant) {
   double products = (double)(block.vectors * block.tile);
   double values = each_its_own(asked) ? products : (double)block.tile;
   double body = t3_body_cycles(problem, block.width, products, (double)(2 * block.vectors) + values, 1);
+  if (t3_step(problem, T3_W) > 1) body += t3_far_cycles(problem, &padded) / 5;
   double tiles = (double)t3_ceil_div(all_positions(problem), block.tile);
   tiles *= (double)channel_blocks(problem, &block);
   /* Unless y is channels-last, outputs are stored one by one, each into another line of the cache; once y outgrows the second

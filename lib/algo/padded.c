@@ -154,6 +154,7 @@ static bool padded_count(const t3_problem *problem, const t3_padded *padded, int
 
 enum {
   CACHE_LINE = 64,      /* bytes */
+  CACHE_WAY = 1 << 17,  /* of the second cache: 1 MiB in 8 ways, or more */
   MAX_FACTOR = 1 << 16, /* of a stride or kernel size: they are multiplied by a few hundred positions or weights */
   MAX_SLACK = 8 * 16    /* of a short line's block */
 };
@@ -241,6 +242,14 @@ double t3_body_cycles(const t3_problem *problem, int64_t width, double products,
   double cycles = (most + 0.2 * least) / 2;
   cycles = (cycles > 4 * chain ? cycles : 4 * chain) + 1.5;
   return halves ? 0.65 * cycles : cycles; /* such a core has a higher clock than the one assumed */
+}
+
+double t3_far_cycles(const t3_problem *problem, const t3_padded *padded) {
+  const t3_layer *layer = &problem->layer;
+  int64_t floats = layer->x_count * problem->real_size / 4, apart = layer->x.stride[T3_AXIS_C] * problem->real_size;
+  bool collide = !padded->copy && layer->group_in > 8 && apart % CACHE_WAY == 0;
+  if (floats > 32 << 20 || (floats > 3 << 20 && collide)) return 200;
+  return floats > 4 << 20 ? 80 : 0;
 }
 
 double t3_in_place_cycles(const t3_padded *padded, double rows, double masks) {

@@ -72,6 +72,11 @@ bool t3_streams_rows(const t3_problem *problem, int64_t width, int64_t m);
  * loop itself takes one or two. */
 double t3_body_cycles(const t3_problem *problem, int64_t width, double products, double loads, double chain);
 
+/* What a kernel that steps along rows of x waits for one of them from beyond the second cache, in cycles, where rows of many
+ * channels are read by turns: too far apart to be foreseen, and where channels lie a multiple of a cache's way apart, also in
+ * each other's places in it (measured). */
+double t3_far_cycles(const t3_problem *problem, const t3_padded *padded);
+
 /* What a body takes longer for finding so many rows of x in place and masking so many vectors (measured); 0 otherwise. */
 double t3_in_place_cycles(const t3_padded *padded, double rows, double masks);
 

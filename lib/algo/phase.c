@@ -109,12 +109,15 @@ static int64_t channels_at_once(const t3_problem *problem, const struct block *b
   return block->gather ? t3_ceil_div(all, t3_ceil_div(all, most)) : all;
 }
 
-/* Cycles that the second cache takes to bring a block's rows of x under one tap of D and H, where a step is taken along them:
- * then so much of x is passed over that every line comes from there, and at 17 cycles a line (measured) it limits blocks of few
- * multiply-adds. */
-static double line_cycles(const t3_problem *problem, const struct block *block) {
+/* Cycles that it takes to bring a block's rows of x under one tap of D and H, where a step is taken along them: then so much of
+ * x is passed over that every line comes from the second cache, and for the first of the blocks of channels that follow one
+ * another maybe from further off (measured). What is laid out first is asked for so fast that only lines count. */
+static double line_cycles(const t3_problem *problem, const struct block *block, const t3_padded *padded) {
   int64_t step = t3_step(problem, T3_W), bytes = block->v * block->width * step * problem->real_size;
-  return step > 1 ? 17.0 * (double)block->h * (double)bytes / 64 : 0;
+  double lines = (double)bytes / 64, rows = (double)block->h, far = t3_far_cycles(problem, padded);
+  if (step == 1) return 0;
+  if (block->gather || far == 0) return 17 * rows * lines;
+  return rows * (20 + 5 * lines + far / (double)m_blocks(problem, block));
 }
 
 /* Cycles of the innermost body of a block: one tap of D and H, one input channel. A load of a whole vector counts twice, as it
@@ -127,7 +130,7 @@ static double body_cycles(const t3_problem *problem, const struct block *block, 
   double chain = (double)t3_ceil_div(w->kernel, t3_max(t3_used_residues(problem, T3_W), 1));
   double cycles = t3_body_cycles(problem, block->width, products, (block->gather ? laid : fetched) + weights, chain);
   double once = t3_in_place_cycles(padded, (double)block->h, (double)((offsets_w(problem) - 1) * vectors));
-  double lines = line_cycles(problem, block);
+  double lines = line_cycles(problem, block, padded);
   if (!in_registers(problem, block)) cycles *= 2; /* spilled at every step */
   if (t3_step(problem, T3_W) > 1) cycles *= 1 + 0.06 * (double)(block->h - 1);
   if (block->gather) return cycles + (once + fetched + laid + lines) / (double)tile_m(problem, block);
