@@ -132,7 +132,8 @@ static double body_cycles(const t3_problem *problem, const struct block *block, 
   double once = t3_in_place_cycles(padded, (double)block->h, (double)((offsets_w(problem) - 1) * vectors));
   double lines = line_cycles(problem, block, padded);
   if (!in_registers(problem, block)) cycles *= 2; /* spilled at every step */
-  if (t3_step(problem, T3_W) > 1) cycles *= 1 + 0.06 * (double)(block->h - 1);
+  bool wide = !problem->layer.transposed && block->width > problem->fma_width;
+  if (t3_step(problem, T3_W) > 1 || wide) cycles *= 1 + 0.06 * (double)(block->h - 1); /* measured on convolutions */
   if (block->gather) return cycles + (once + fetched + laid + lines) / (double)tile_m(problem, block);
   return (cycles > lines ? cycles : lines) + once;
 }
