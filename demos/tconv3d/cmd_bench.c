@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "files/half.h"
+#include "tconv3d/bench_epilogue.h"
 #include "tconv3d/bench_report.h"
 #include "tconv3d/command.h"
 #include "tconv3d/progress.h"
@@ -19,7 +20,8 @@ struct bench_options {
   bool json;
   tconv3d_operation operation;
   tconv3d_desc layouts; /* whose layouts are taken */
-  size_t type;          /* in types */
+  tconv3d_epilogue epilogue;
+  size_t type; /* in types */
 };
 
 /* What the layers share. The context serves the roofline; each layer has one of its own in the same cl_context. */
@@ -30,7 +32,7 @@ struct bench {
   size_t type;
 };
 
-enum { KEY_SHAPES = 512, KEY_OP, KEY_DTYPE, KEY_SECONDS, KEY_JSON, KEY_LAYOUT };
+enum { KEY_SHAPES = 512, KEY_OP, KEY_DTYPE, KEY_SECONDS, KEY_JSON, KEY_LAYOUT, KEY_EPILOGUE };
 
 static const struct argp_option bench_option_table[] = {
     {"shapes", KEY_SHAPES, "FILE", 0,
@@ -39,6 +41,7 @@ static const struct argp_option bench_option_table[] = {
      0},
     {"layout", KEY_LAYOUT, "LAYOUT", 0, "of x and y: ncdhw (default) or ndhwc", 0},
     {"op", KEY_OP, "OP", 0, "forward (default), grad-input or grad-weight", 0},
+    {"epilogue", KEY_EPILOGUE, "NAME", 0, "an activation by its name, affine or residual, fused into the forward operation", 0},
     {"dtype", KEY_DTYPE, "TYPE", 0, "f32 (default), f64, f16 or bf16, of all tensors", 0},
     {"seconds", KEY_SECONDS, "S", 0, "how long to repeat each layer (default 0.5)", 0},
     {"json", KEY_JSON, NULL, 0, "one JSON object a line for each layer", 0},
@@ -72,6 +75,7 @@ static error_t parse_bench(int key, char *arg, struct argp_state *state) {
   case ARGP_KEY_INIT: state->child_inputs[0] = &options->device; return 0;
   case KEY_SHAPES: options->shapes = arg; return 0;
   case KEY_OP: return parse_operation(arg, TCONV3D_GRAD_WEIGHT, &options->operation, state_fault(state)) ? 0 : EINVAL;
+  case KEY_EPILOGUE: return parse_epilogue(arg, &options->epilogue, state_fault(state)) ? 0 : EINVAL;
   case KEY_LAYOUT: return parse_layout(arg, &options->layouts, state_fault(state)) ? 0 : EINVAL;
   case KEY_DTYPE: return parse_type(arg, &options->type, state);
   case KEY_SECONDS: return parse_seconds(arg, &options->seconds, state);
@@ -133,8 +137,8 @@ static int ascending(const void *a, const void *b) {
 struct call {
   tconv3d_operation operation;
   const tconv3d_plan *plan;
-  tconv3d_weights *weights; /* NULL where the operation takes none */
-  tconv3d_buffer x, y, w, b;
+  tconv3d_weights *weights;            /* NULL where the operation takes none */
+  tconv3d_buffer x, y, w, b, residual; /* residual.mem NULL: none */
 };
 
 static tconv3d_status enqueue(const struct bench *bench, const struct call *call) {
@@ -142,8 +146,10 @@ static tconv3d_status enqueue(const struct bench *bench, const struct call *call
   switch (call->operation) {
   case TCONV3D_GRAD_WEIGHT: return tconv3d_enqueue_gradient(call->plan, queue, call->x, call->y, call->w, NULL, 0, NULL, NULL);
   case TCONV3D_GRAD_INPUT: return tconv3d_enqueue(call->plan, call->weights, queue, call->y, call->x, NULL, 0, NULL, NULL);
-  default: return tconv3d_enqueue(call->plan, call->weights, queue, call->x, call->y, NULL, 0, NULL, NULL);
+  default: break;
   }
+  if (!call->residual.mem) return tconv3d_enqueue(call->plan, call->weights, queue, call->x, call->y, NULL, 0, NULL, NULL);
+  return tconv3d_enqueue_residual(call->plan, call->weights, queue, call->x, call->residual, call->y, NULL, 0, NULL, NULL);
 }
 
 /* Enqueues a call and waits for its end. */
@@ -175,12 +181,14 @@ static bool time_calls(const struct bench *bench, double seconds, const struct c
 }
 
 /* The weights and the first call, which end what is cold. */
-static bool start_cold(const struct bench *bench, struct call *call, struct bench_result *result, struct fault *fault) {
+static bool start_cold(const struct bench *bench, const tconv3d_epilogue *epilogue, struct call *call,
+                       struct bench_result *result, struct fault *fault) {
   double start = seconds_now(), seconds;
   tconv3d_status status = TCONV3D_OK;
   if (call->operation != TCONV3D_GRAD_WEIGHT)
     status = tconv3d_weights_create(call->plan, bench->queue, call->w, call->operation == TCONV3D_FORWARD ? &call->b : NULL, 0,
                                     NULL, NULL, &call->weights);
+  if (status == TCONV3D_OK) status = set_epilogue_channels(epilogue, call->weights, bench->queue, &call->b);
   if (status != TCONV3D_OK) return fault_from_status(fault, status);
   bool done = call_once(bench, call, &seconds, fault);
   result->cold += seconds_now() - start;
@@ -190,13 +198,16 @@ static bool start_cold(const struct bench *bench, struct call *call, struct benc
 static bool bench_plan(const struct bench *bench, const struct bench_options *options, const tconv3d_desc *desc,
                        const tconv3d_plan *plan, struct bench_result *result, struct fault *fault) {
   struct call call = {.operation = options->operation, .plan = plan};
+  bool residual = options->epilogue.residual != 0;
   bool done = make_buffer(bench, result->plan.x_bytes, true, &call.x, fault) &&
               make_buffer(bench, result->plan.y_bytes, options->operation != TCONV3D_FORWARD, &call.y, fault) &&
               make_buffer(bench, result->plan.w_bytes, true, &call.w, fault) &&
               make_buffer(bench, (uint64_t)desc->out_channels * types[bench->type].size, true, &call.b, fault) &&
-              start_cold(bench, &call, result, fault) && time_calls(bench, options->seconds, &call, result, fault);
+              (!residual || make_buffer(bench, result->plan.y_bytes, true, &call.residual, fault)) &&
+              start_cold(bench, &options->epilogue, &call, result, fault) &&
+              time_calls(bench, options->seconds, &call, result, fault);
   tconv3d_weights_destroy(call.weights);
-  const tconv3d_buffer buffers[] = {call.x, call.y, call.w, call.b};
+  const tconv3d_buffer buffers[] = {call.x, call.y, call.w, call.b, call.residual};
   for (size_t i = 0; i < sizeof buffers / sizeof *buffers; ++i)
     if (buffers[i].mem) clReleaseMemObject(buffers[i].mem);
   return done;
@@ -214,6 +225,7 @@ static tconv3d_status make_plan(tconv3d_context *context, const struct bench_opt
   tconv3d_plan_options plan_options = TCONV3D_PLAN_OPTIONS_INIT;
   plan_options.algorithm = options->device.algorithm;
   plan_options.operation = options->operation;
+  plan_options.epilogue = options->epilogue;
   double start = seconds_now();
   tconv3d_desc desc = shape->desc;
   desc.dtype = desc.weight_dtype = types[options->type].dtype;
