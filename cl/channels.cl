@@ -284,10 +284,13 @@ T3_SINGLE void channels(ulong items, __global const REAL *restrict x, ulong x_st
       const uint first_m = group * GROUP_OUT + m_block * CHANNELS;
       uint m = 0;
 #if Y_CHANNELS_LAST
-      for (; m + VECTOR <= real_channels; m += VECTOR) {
-        const finish_channels_t f = finish_channels_of(packed, first_m + m, all_y, residuals);
-        for (int i = 0; i < TILE; ++i)
-          if (to[t * TILE + i] != NOWHERE) put_channels(y + m + to[t * TILE + i], kept[t].vector[i][m / VECTOR], &f);
+      m = real_channels / VECTOR * VECTOR;
+      for (int i = 0; i < TILE; ++i) {
+        if (to[t * TILE + i] == NOWHERE) continue;
+        for (uint v = 0; v < m / VECTOR; ++v) {
+          const finish_channels_t f = finish_channels_of(packed, first_m + v * VECTOR, all_y, residuals);
+          put_channels(y + v * VECTOR + to[t * TILE + i], kept[t].vector[i][v], &f);
+        }
       }
 #endif
       for (; m < real_channels; ++m) {
