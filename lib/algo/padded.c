@@ -247,7 +247,8 @@ double t3_body_cycles(const t3_problem *problem, int64_t width, double products,
 double t3_far_cycles(const t3_problem *problem, const t3_padded *padded) {
   const t3_layer *layer = &problem->layer;
   int64_t floats = layer->x_count * problem->real_size / 4, apart = layer->x.stride[T3_AXIS_C] * problem->real_size;
-  bool collide = !padded->copy && layer->group_in > 8 && apart % CACHE_WAY == 0;
+  bool collide = !padded->copy && apart % CACHE_WAY == 0;
+  if (layer->group_in <= 8) return 0;
   if (floats > 32 << 20 || (floats > 3 << 20 && collide)) return 200;
   return floats > 4 << 20 ? 80 : 0;
 }

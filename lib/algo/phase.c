@@ -116,6 +116,7 @@ static double line_cycles(const t3_problem *problem, const struct block *block, 
   int64_t step = t3_step(problem, T3_W), bytes = block->v * block->width * step * problem->real_size;
   double lines = (double)bytes / 64, rows = (double)block->h, far = t3_far_cycles(problem, padded);
   if (step == 1) return 0;
+  if (problem->layer.group_in * problem->layer.group_out == 1) return 2 * rows * lines; /* so few rows are foreseen */
   if (block->gather || far == 0) return 17 * rows * lines;
   return rows * (20 + 5 * lines + far / (double)m_blocks(problem, block));
 }
@@ -133,7 +134,8 @@ static double body_cycles(const t3_problem *problem, const struct block *block, 
   double lines = line_cycles(problem, block, padded);
   if (!in_registers(problem, block)) cycles *= 2; /* spilled at every step */
   bool wide = !problem->layer.transposed && block->width > problem->fma_width;
-  if (t3_step(problem, T3_W) > 1 || wide) cycles *= 1 + 0.06 * (double)(block->h - 1); /* measured on convolutions */
+  if (t3_step(problem, T3_W) > 1 || wide)
+    cycles *= 1 + (block->m == 1 ? 0.15 : 0.06) * (double)(block->h - 1); /* measured on convolutions */
   if (block->gather) return cycles + (once + fetched + laid + lines) / (double)tile_m(problem, block);
   return (cycles > lines ? cycles : lines) + once;
 }
