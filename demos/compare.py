@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""compare.py COMMAND [--shapes FILE] [--rounds R] [--seconds S] [--json FILE] [NAME ...]: this library beside PyTorch (both memory
-layouts), ONNX Runtime and OpenVINO on the CPU, as a Markdown table of useful GFLOP/s, 2*N*Cin*(Cout/groups)*D*H*W*kD*kH*kW over the time.
+"""compare.py COMMAND [--op OP] [--shapes FILE] [--rounds R] [--seconds S] [--json FILE] [NAME ...]: this library beside PyTorch (both memory
+layouts), ONNX Runtime and OpenVINO on the CPU, gradients (OP grad-input or grad-weight) beside PyTorch, as a Markdown table of useful GFLOP/s, 2*N*Cin*(Cout/groups)*D*H*W*kD*kH*kW over the time.
 
 Needs: pip install torch onnxruntime openvino onnx numpy
 
@@ -84,6 +84,16 @@ def peers(layer, x):
     yield "OpenVINO", request.infer
 
 
+def gradients(layer, x, operation):
+    """The same for a gradient, which the others do not have."""
+    for name, memory_format in (("PyTorch", torch.contiguous_format), ("PyTorch, channels last", torch.channels_last_3d)):
+        own = copy.deepcopy(layer).to(memory_format=memory_format).requires_grad_(True)
+        x_own = x.to(memory_format=memory_format).requires_grad_(True)
+        y = own(x_own)
+        gy, target = torch.randn_like(y), x_own if operation == "grad-input" else own.weight
+        yield name, lambda y=y, gy=gy, target=target: torch.autograd.grad(y, target, gy, retain_graph=True)
+
+
 def median_time(call, seconds):
     call()
     times, end = [], time.perf_counter() + seconds
@@ -94,10 +104,10 @@ def median_time(call, seconds):
     return statistics.median(times)
 
 
-def own_row(command, words, seconds):
+def own_row(command, operation, words, seconds):
     with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
         print(*words, file=file, flush=True)
-        argv = [command, "bench", "--shapes", file.name, "--seconds", str(seconds), "--json"]
+        argv = [command, "bench", "--op", operation, "--shapes", file.name, "--seconds", str(seconds), "--json"]
         environment = {name: value for name, value in os.environ.items() if name not in KEEP_MEMORY}
         return json.loads(subprocess.run(argv, env=environment, check=True, capture_output=True, text=True).stdout)
 
@@ -105,6 +115,7 @@ def own_row(command, words, seconds):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("command")
+    parser.add_argument("--op", default="forward", choices=["forward", "grad-input", "grad-weight"])
     parser.add_argument("--shapes", default=os.path.join(HERE, "data", "shapes.txt"))
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=0.3)
@@ -115,12 +126,12 @@ def main():
     record = open(args.json, "w", encoding="utf-8") if args.json else None
     for words in read_shapes(args.shapes, args.names):
         layer, x = make_layer(words)
-        calls = dict(peers(layer, x))
+        calls = dict(peers(layer, x) if args.op == "forward" else gradients(layer, x, args.op))
         times, mine, roofs = {name: [] for name in calls}, [], []
         for _ in range(args.rounds):
             for name, call in calls.items():
                 times[name].append(median_time(call, args.seconds))
-            row = own_row(args.command, words, args.seconds)
+            row = own_row(args.command, args.op, words, args.seconds)
             mine.append(row["median_s"])
             peaks.append(row["peak_gflops"])
             roofs.append(row["roof_gflops"])
