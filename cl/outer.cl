@@ -85,7 +85,7 @@ static inline void put(VEC a[VECTOR], __global Y_STORED *gw, block_t b, uint c, 
   for (uint l = 0; l < VECTOR; ++l) columns.vector[l] = a[l];
   NO_UNROLL for (uint l = 0; l < channels; ++l) {
     const ulong at = first + l * (ulong)GROUP_OUT * TAPS;
-    const bool whole = rows == VECTOR && WEIGHT_DENSE != 0;
+    const bool whole = rows == (WEIGHT_DENSE ? VECTOR : 0u);
     if (whole) VWRITE_Y(VMERGE(columns.vector[l], gw + at), gw + at);
     NO_UNROLL for (uint r = 0; r < rows && !whole; ++r) {
       __global Y_STORED *to = gw + weight_place(at + r);

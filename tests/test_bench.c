@@ -65,9 +65,9 @@ static void assert_fields(const char *line, const char *const *names, size_t cou
 }
 
 static void json_has_the_fields_in_their_order_and_one_line_a_layer(void **state) {
-  static const char *const names[] = {"name",        "op",       "dtype",  "device",      "algo",
-                                      "runs",        "median_s", "min_s",  "gflops",      "workspace",
-                                      "peak_gflops", "copy_gbs", "cold_s", "warm_plan_s", "roof_gflops"};
+  static const char *const names[] = {"name",     "op",          "dtype",       "device",    "algo",        "runs",
+                                      "median_s", "min_s",       "gflops",      "workspace", "peak_gflops", "copy_gbs",
+                                      "cold_s",   "warm_plan_s", "roof_gflops", "layout"};
   const struct launch *l = *state;
   struct process_result result;
   if (!l->has_device) skip();
@@ -133,6 +133,26 @@ static void an_operation_that_cannot_be_measured_is_refused(void **state) {
     launch_refused(l, AS_THEY_ARE, "bench --shapes two.txt --op grad-weight --algo sums --json", 2, "first|'sums'|it computes");
 }
 
+static void layouts_and_epilogues_are_measured_or_refused(void **state) {
+  static const char *const options[] = {"--layout ndhwc", "--epilogue relu", "--epilogue prelu", "--epilogue residual",
+                                        "--layout ndhwc --epilogue affine"};
+  const struct launch *l = *state;
+  struct process_result result;
+  scratch_write(&l->scratch, "two.txt", two_layers, strlen(two_layers));
+  launch_refused(l, NO_PLATFORM, "bench --shapes two.txt --layout nhwc", 2, "--layout|'nhwc'|ncdhw or ndhwc");
+  launch_refused(l, NO_PLATFORM, "bench --shapes two.txt --epilogue swish", 2, "--epilogue|'swish'|silu|residual");
+  if (!l->has_device) skip();
+  launch_refused(l, AS_THEY_ARE, "bench --shapes two.txt --epilogue relu --op grad-input --json", 2,
+                 "first|epilogue|grad-input");
+  for (size_t i = 0; i < sizeof options / sizeof *options; ++i) {
+    char option[64];
+    snprintf(option, sizeof option, "%s --json", options[i]);
+    measure(l, option, &result);
+    assert_non_null(strstr(result.out, i % 4 ? "\"layout\":\"ncdhw\"" : "\"layout\":\"ndhwc\""));
+    process_free(&result);
+  }
+}
+
 static void the_table_ends_with_the_mean_and_has_no_colour_in_a_file(void **state) {
   static const char last[] = "geometric mean of % roof over 2 layers: ";
   const struct launch *l = *state;
@@ -163,6 +183,7 @@ int main(int argc, char **argv) {
       cmocka_unit_test(json_has_the_fields_in_their_order_and_one_line_a_layer),
       cmocka_unit_test(json_names_the_operation_and_its_numbers_are_plausible),
       cmocka_unit_test(an_operation_that_cannot_be_measured_is_refused),
+      cmocka_unit_test(layouts_and_epilogues_are_measured_or_refused),
       cmocka_unit_test(the_table_ends_with_the_mean_and_has_no_colour_in_a_file),
   };
   if (!launch_open(&the_launch, argc, argv)) return 1;

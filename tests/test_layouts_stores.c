@@ -160,6 +160,34 @@ static void layers_in_any_layout_can_be_tuned(void **state) {
   }
 }
 
+/* A layer is tuned in one layout: its plan is, that of the same layer in another is not; and the text of all tunings is right.
+ */
+static void a_tuning_is_of_one_layout(void **state) {
+  const struct rig *rig = *state;
+  tconv3d_desc desc = layer_of(6, 8, 2, 19);
+  tconv3d_tune_options options = TCONV3D_TUNE_OPTIONS_INIT;
+  tconv3d_tune_result result;
+  options.seconds = 1e-3;
+  options.max_candidates = 1;
+  desc.x_layout = desc.y_layout = desc.w_layout = TCONV3D_CHANNELS_LAST;
+  assert_ok(tconv3d_tune(rig->context, &desc, &options, &result));
+  if (!result.stored) skip();
+  char *text = NULL;
+  size_t exported = 0, imported = 0;
+  assert_ok(tconv3d_tunings_export(&text, &exported));
+  assert_ok(tconv3d_tunings_import(text, &imported));
+  assert_int_equal(exported, imported);
+  free(text);
+  for (int dense = 0; dense < 3; ++dense) { /* 2: w alone is another */
+    tconv3d_plan *plan = NULL;
+    if (dense == 1) desc.y_layout = TCONV3D_DENSE;
+    if (dense == 2) desc.y_layout = TCONV3D_CHANNELS_LAST, desc.w_layout = TCONV3D_DENSE;
+    assert_ok(tconv3d_plan_create(rig->context, &desc, NULL, &plan));
+    assert_int_equal(strstr(tconv3d_plan_explain(plan), "chosen as tuned") != NULL, dense == 0);
+    tconv3d_plan_destroy(plan);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(residuals_lie_as_y_does_with_rows_from_channels),
@@ -169,6 +197,7 @@ int main(void) {
       cmocka_unit_test(blocks_of_rows_are_turned_into_channels),
       cmocka_unit_test(results_stored_past_the_caches_keep_what_lies_between),
       cmocka_unit_test(layers_in_any_layout_can_be_tuned),
+      cmocka_unit_test(a_tuning_is_of_one_layout),
   };
   return cmocka_run_group_tests(tests, set_up, tear_down);
 }
