@@ -18,7 +18,7 @@ struct view view_make(tconv3d_layout layout, const int64_t strides[5], const int
   int64_t next = 1;
   for (int i = 0; i < AXES; ++i) {
     int axis = (layout == TCONV3D_CHANNELS_LAST ? last_order : dense_order)[i];
-    int64_t size = shape[axis], stride = layout == TCONV3D_STRIDED ? strides[axis] : next;
+    int64_t size = shape[axis], stride = strides && layout == TCONV3D_STRIDED ? strides[axis] : next;
     view.shape[axis] = size;
     view.count *= (size_t)size;
     next *= size;
