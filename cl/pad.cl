@@ -7,15 +7,15 @@
 #include "turn.cl"
 
 /* Copies one row: dst[i] = src[(i + shift)*step] where i + shift is inside the row of in elements, else 0. */
-static inline void pad_row(__global REAL *restrict dst, int width, __global const X_STORED *restrict src, int in, int shift,
+static inline void pad_row(__global REAL *restrict dst, long width, __global const X_STORED *restrict src, long in, long shift,
                            long step) {
-  const int begin = clamp(-shift, 0, width), end = clamp(in - shift, begin, width);
-  for (int i = 0; i < begin; ++i) dst[i] = 0;
+  const long begin = clamp(-shift, 0l, width), end = clamp(in - shift, begin, width);
+  for (long i = 0; i < begin; ++i) dst[i] = 0;
   if (step == 1)
-    for (int i = begin; i < end; ++i) dst[i] = READ_X(src + i + shift);
+    for (long i = begin; i < end; ++i) dst[i] = READ_X(src + i + shift);
   else
-    for (int i = begin; i < end; ++i) dst[i] = READ_X(src + (i + shift) * step);
-  for (int i = end; i < width; ++i) dst[i] = 0;
+    for (long i = begin; i < end; ++i) dst[i] = READ_X(src + (i + shift) * step);
+  for (long i = end; i < width; ++i) dst[i] = 0;
 }
 
 #define PAD_ARGS                                                                                                              \
@@ -33,7 +33,7 @@ T3_SINGLE void pad(PAD_ARGS) {
   for (long row = 0; row < padded_h; ++row, to += padded_w) {
     const long h = row + first_h;
     const bool inside = d >= 0 && d < in_d && h >= 0 && h < in_h;
-    pad_row(to, (int)padded_w, inside ? x + d * x_d + h * x_h : x, inside ? (int)in_w : 0, inside ? (int)first_w : 0, x_w);
+    pad_row(to, padded_w, inside ? x + d * x_d + h * x_h : x, inside ? in_w : 0, inside ? first_w : 0, x_w);
   }
   for (long i = 0; i < slack && item + 1 == items; ++i) to[i] = 0;
 }
@@ -62,19 +62,19 @@ T3_SINGLE void pad_turned(PAD_ARGS) {
   const long first_c = item / padded_d % blocks * PAD_TURNED, n = item / padded_d / blocks;
   const int count_c = (int)min((long)PAD_TURNED, channels - first_c);
   const long plane = padded_h * padded_w, channel = padded_d * plane;
-  const int begin = clamp(-(int)first_w, 0, (int)padded_w), end = clamp((int)(in_w - first_w), begin, (int)padded_w);
+  const long begin = clamp(-first_w, 0l, padded_w), end = clamp(in_w - first_w, begin, padded_w);
   __global REAL *to = padded + padded_start + (n * channels + first_c) * channel + row_d * plane;
   x += x_start + n * x_n + first_c;
   for (long row = 0; row < padded_h; ++row, to += padded_w) {
     const long h = row + first_h;
     const bool inside = d >= 0 && d < in_d && h >= 0 && h < in_h;
-    const int from = inside ? begin : (int)padded_w, past = inside ? end : (int)padded_w;
+    const long from = inside ? begin : padded_w, past = inside ? end : padded_w;
     for (int c = 0; c < count_c; ++c) {
-      for (int i = 0; i < from; ++i) to[c * channel + i] = 0;
-      for (int i = past; i < padded_w; ++i) to[c * channel + i] = 0;
+      for (long i = 0; i < from; ++i) to[c * channel + i] = 0;
+      for (long i = past; i < padded_w; ++i) to[c * channel + i] = 0;
     }
-    for (int i = from; i < past; i += VECTOR)
-      turn_piece(to + i, channel, x + d * x_d + h * x_h + (i + first_w) * x_w, x_w, min(VECTOR, past - i), count_c);
+    for (long i = from; i < past; i += VECTOR)
+      turn_piece(to + i, channel, x + d * x_d + h * x_h + (i + first_w) * x_w, x_w, (int)min((long)VECTOR, past - i), count_c);
   }
   if (item + 1 != items) return;
   to += (count_c - 1) * channel;
@@ -92,13 +92,13 @@ T3_SINGLE void pad_last(PAD_ARGS) {
   __global REAL *to = padded + padded_start + item * padded_w * channels;
   x += x_start + n * x_n;
   if (!inside || x_w == channels) { /* rows without gaps are one */
-    pad_row(to, (int)(padded_w * channels), inside ? x + d * x_d + h * x_h : x, inside ? (int)(in_w * channels) : 0,
-            inside ? (int)(first_w * channels) : 0, 1);
+    pad_row(to, padded_w * channels, inside ? x + d * x_d + h * x_h : x, inside ? in_w * channels : 0,
+            inside ? first_w * channels : 0, 1);
     return;
   }
   for (long w = 0; w < padded_w; ++w, to += channels) {
     const bool there = w + first_w >= 0 && w + first_w < in_w;
-    pad_row(to, (int)channels, there ? x + d * x_d + h * x_h + (w + first_w) * x_w : x, there ? (int)channels : 0, 0, 1);
+    pad_row(to, channels, there ? x + d * x_d + h * x_h + (w + first_w) * x_w : x, there ? channels : 0, 0, 1);
   }
 }
 #endif
