@@ -16,49 +16,20 @@
  * the weights in the order of use: [group][m block][residue d][residue h][residue w][c][tap d][tap h][tap w][VECTORS*VECTOR],
  * then the bias [group][m block][VECTORS*VECTOR]; channels past the last are zero and never stored.
  *
- * Required: TRANSPOSED GROUPS GROUP_IN GROUP_OUT, the weights' strides WEIGHT_, KERNEL_ STRIDE_ INPUT_STEP_ for D H W,
- * EACH_ITS_OWN Y_CHANNELS_LAST STREAM VECTOR VECTORS TILE TILES (at most so
- * many a work-item) CHUNK, MIN_OFFSET_ for D H W, and for D, H and W RESIDUES_ and the tables by residue TAP_START_ (residues+1
- * values: how many taps the residues before have), FIRST_TAP_, FIRST_OFFSET_, and the steps TAP_STEP_, OFFSET_STEP_. */
+ * Required: what layer.cl asks, what phases.cl asks for D, H and W, EACH_ITS_OWN Y_CHANNELS_LAST STREAM VECTOR VECTORS TILE
+ * TILES (at most so many a work-item) CHUNK, MIN_OFFSET_ for D H W. */
 #include "common.cl"
 #include "epilogue.cl"
+#include "layer.cl"
 #include "pad.cl"
+#include "phases.cl"
 
-#if !defined(GROUPS) || !defined(GROUP_IN) || !defined(GROUP_OUT)
-#error "GROUPS, GROUP_IN and GROUP_OUT are required"
-#endif
-#if !defined(KERNEL_D) || !defined(KERNEL_H) || !defined(KERNEL_W) || !defined(STRIDE_D) || !defined(STRIDE_H) || \
-    !defined(STRIDE_W)
-#error "KERNEL_ and STRIDE_ D, H and W are required"
-#endif
 #if !defined(EACH_ITS_OWN) || !defined(Y_CHANNELS_LAST) || !defined(STREAM)
 #error "EACH_ITS_OWN, Y_CHANNELS_LAST and STREAM are required"
 #endif
 #if !defined(VECTOR) || !defined(VECTORS) || !defined(TILE) || !defined(TILES) || !defined(CHUNK)
 #error "VECTOR, VECTORS, TILE, TILES and CHUNK are required"
 #endif
-#if !defined(RESIDUES_D) || !defined(TAP_START_D) || !defined(FIRST_TAP_D) || !defined(FIRST_OFFSET_D) || \
-    !defined(TAP_STEP_D) || !defined(OFFSET_STEP_D)
-#error "the tables of axis D are required"
-#endif
-#if !defined(RESIDUES_H) || !defined(TAP_START_H) || !defined(FIRST_TAP_H) || !defined(FIRST_OFFSET_H) || \
-    !defined(TAP_STEP_H) || !defined(OFFSET_STEP_H)
-#error "the tables of axis H are required"
-#endif
-#if !defined(RESIDUES_W) || !defined(TAP_START_W) || !defined(FIRST_TAP_W) || !defined(FIRST_OFFSET_W) || \
-    !defined(TAP_STEP_W) || !defined(OFFSET_STEP_W)
-#error "the tables of axis W are required"
-#endif
-
-__constant int tap_start_d[] = {TAP_START_D};
-__constant int first_tap_d[] = {FIRST_TAP_D};
-__constant int first_offset_d[] = {FIRST_OFFSET_D};
-__constant int tap_start_h[] = {TAP_START_H};
-__constant int first_tap_h[] = {FIRST_TAP_H};
-__constant int first_offset_h[] = {FIRST_OFFSET_H};
-__constant int tap_start_w[] = {TAP_START_W};
-__constant int first_tap_w[] = {FIRST_TAP_W};
-__constant int first_offset_w[] = {FIRST_OFFSET_W};
 
 #define CHANNELS (VECTORS * VECTOR)
 #define M_BLOCKS ((GROUP_OUT + CHANNELS - 1) / CHANNELS)

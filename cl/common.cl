@@ -57,28 +57,5 @@ typedef HALF_VEC t3_unaligned_half_vec __attribute__((aligned(sizeof(REAL))));
 #endif
 #endif
 
-/* Where the weight of input channel c and output channel m of a group lies: w is (channels in, channels out of a group, kernel)
- * in a transposed layer and the other way round in a convolution, with the strides WEIGHT_0, WEIGHT_1, WEIGHT_D, _H and _W. */
-#if TRANSPOSED
-#define WEIGHT_CHANNELS(group, c, m) (((long)(group)*GROUP_IN + (c)) * WEIGHT_0 + (long)(m)*WEIGHT_1)
-#else
-#define WEIGHT_CHANNELS(group, c, m) (((long)(group)*GROUP_OUT + (m)) * WEIGHT_0 + (long)(c)*WEIGHT_1)
-#endif
-#define WEIGHT_AT(group, c, m, d, h, w) \
-  (WEIGHT_CHANNELS(group, c, m) + (long)(d)*WEIGHT_D + (long)(h)*WEIGHT_H + (long)(w)*WEIGHT_W)
-
-/* The same for element i of w in C order, as it lies if WEIGHT_DENSE. */
-#ifdef WEIGHT_DENSE
-static inline long weight_place(ulong i) {
-#if WEIGHT_DENSE
-  return (long)i;
-#else
-  const long w = i % KERNEL_W, h = i / KERNEL_W % KERNEL_H, d = i / ((ulong)KERNEL_W * KERNEL_H) % KERNEL_D;
-  const long channels = i / ((ulong)KERNEL_W * KERNEL_H * KERNEL_D), second = TRANSPOSED ? GROUP_OUT : GROUP_IN;
-  return channels / second * WEIGHT_0 + channels % second * WEIGHT_1 + d * WEIGHT_D + h * WEIGHT_H + w * WEIGHT_W;
-#endif
-}
-#endif
-
 /* x modulo n in [0, n) for constant arguments. */
 #define T3_MOD(x, n) ((((x) % (n)) + (n)) % (n))

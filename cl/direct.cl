@@ -2,22 +2,10 @@
  *   y[n][m][o] = b[m] + sum over c of the group, and k with (o + padding - k*dilation) divisible by stride and the quotient i
  * in range, of x[n][c][i] * w[c][m][k]. Any layer, any size: 64-bit indexes, no workspace. Every tap is looked at and most are
  * skipped when strided. packed: w as given, then b (zeros when absent). A convolution's i is o*stride - padding + k*dilation.
- * x and y may lie anywhere: x_n to y_w are their strides. Required: the weights' strides WEIGHT_, TRANSPOSED GROUPS GROUP_IN
- * GROUP_OUT, KERNEL_ STRIDE_ INPUT_STEP_ PADDING_ DILATION_ each for D H W. */
+ * x and y may lie anywhere: x_n to y_w are their strides. Required: what layer.cl asks. */
 #include "common.cl"
 #include "epilogue.cl"
-
-#if !defined(GROUPS) || !defined(GROUP_IN) || !defined(GROUP_OUT)
-#error "GROUPS, GROUP_IN and GROUP_OUT are required"
-#endif
-#if !defined(KERNEL_D) || !defined(KERNEL_H) || !defined(KERNEL_W) || !defined(STRIDE_D) || !defined(STRIDE_H) || \
-    !defined(STRIDE_W)
-#error "KERNEL_ and STRIDE_ D, H and W are required"
-#endif
-#if !defined(PADDING_D) || !defined(PADDING_H) || !defined(PADDING_W) || !defined(DILATION_D) || !defined(DILATION_H) || \
-    !defined(DILATION_W)
-#error "PADDING_ and DILATION_ D, H and W are required"
-#endif
+#include "layer.cl"
 
 #define TAPS ((ulong)KERNEL_D * KERNEL_H * KERNEL_W)
 #define WEIGHTS ((ulong)GROUPS * GROUP_IN * GROUP_OUT * TAPS)

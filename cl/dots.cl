@@ -12,24 +12,13 @@
  * PARTIAL 0: there is one chunk, and its sums go to gw. PARTIAL 1: they go to the workspace, [chunk] and then as in gw, and
  * dots_sum adds the chunks in their order.
  *
- * Required: GROUPS GROUP_IN GROUP_OUT, KERNEL_ STRIDE_ PADDING_ DILATION_ for D H W, VECTOR BLOCK_C BLOCK_M TAPS_H, TAP_STEP_H
- * (taps of H that meet the same row of gy are so many apart) OFFSET_STEP_H (and their rows of x so many), PARTIAL; BETA as
- * gradient.cl says. */
+ * Required: what layer.cl asks, VECTOR BLOCK_C BLOCK_M TAPS_H, TAP_STEP_H (taps of H that meet the same row of gy are so
+ * many apart) OFFSET_STEP_H (and their rows of x so many), PARTIAL; BETA as gradient.cl says. x and gy are in C order. */
 #include "common.cl"
 #include "gradient.cl"
+#include "layer.cl"
 #include "pad.cl"
 
-#if !defined(GROUPS) || !defined(GROUP_IN) || !defined(GROUP_OUT)
-#error "GROUPS, GROUP_IN and GROUP_OUT are required"
-#endif
-#if !defined(KERNEL_D) || !defined(KERNEL_H) || !defined(KERNEL_W) || !defined(STRIDE_D) || !defined(STRIDE_H) || \
-    !defined(STRIDE_W)
-#error "KERNEL_ and STRIDE_ D, H and W are required"
-#endif
-#if !defined(PADDING_D) || !defined(PADDING_H) || !defined(PADDING_W) || !defined(DILATION_D) || !defined(DILATION_H) || \
-    !defined(DILATION_W)
-#error "PADDING_ and DILATION_ D, H and W are required"
-#endif
 #if !defined(VECTOR) || !defined(BLOCK_C) || !defined(BLOCK_M) || !defined(TAPS_H) || !defined(TAP_STEP_H) || \
     !defined(OFFSET_STEP_H) || !defined(PARTIAL)
 #error "VECTOR, BLOCK_C, BLOCK_M, TAPS_H, TAP_STEP_H, OFFSET_STEP_H and PARTIAL are required"

@@ -1,22 +1,10 @@
 /* each.cl: the gradient of the weight from its definition: one work-item computes one element.
  *   gw[c][m][k] = sum over images and positions i of x of x[c][i] * gy[m][i*stride - padding + k*dilation] where that is in gy
  * Any layer, any size: 64-bit indexes, no workspace. Sums go over a row, then over a plane, an image, all: an error grows with
- * the lengths of these, not with their product. Required: GROUPS GROUP_IN GROUP_OUT, KERNEL_ STRIDE_ PADDING_ DILATION_ each
- * for D H W, WEIGHT_ as gradient.cl says; BETA as gradient.cl says. */
+ * the lengths of these, not with their product. Required: what layer.cl asks; BETA as gradient.cl says. */
 #include "common.cl"
 #include "gradient.cl"
-
-#if !defined(GROUPS) || !defined(GROUP_IN) || !defined(GROUP_OUT)
-#error "GROUPS, GROUP_IN and GROUP_OUT are required"
-#endif
-#if !defined(KERNEL_D) || !defined(KERNEL_H) || !defined(KERNEL_W) || !defined(STRIDE_D) || !defined(STRIDE_H) || \
-    !defined(STRIDE_W)
-#error "KERNEL_ and STRIDE_ D, H and W are required"
-#endif
-#if !defined(PADDING_D) || !defined(PADDING_H) || !defined(PADDING_W) || !defined(DILATION_D) || !defined(DILATION_H) || \
-    !defined(DILATION_W)
-#error "PADDING_ and DILATION_ D, H and W are required"
-#endif
+#include "layer.cl"
 
 /* Positions of x from begin to before end meet gy under one tap; first: where the tap of position 0 is in gy, maybe outside. */
 typedef struct {

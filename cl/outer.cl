@@ -4,32 +4,23 @@
  *   gw[c][m][k] = sum over images and positions i of x of x[c][i] * gy[m][i*stride - padding + k*dilation] where that is in gy
  *
  * Each position adds an outer product: VECTORS vectors of x's channels times BLOCK_M channels of gy at TAPS_W taps of W, whose
- * sums stay in registers; gy is read where it lies, each value broadcast to all lanes. A work-item owns C_TILES x M_TILES such
- * tiles for all taps, and a chunk of x's lines: pieces of rows of W, an image's in the order of memory. It takes step lines at
- * a time, at most POSITIONS positions: turns their x into [c tile][position][VECTORS*VECTOR], then adds to all its sums, which
- * are kept beside; so x is read from memory once for M_TILES tiles, and gy once for C_TILES. Sums of a few lines are added to
- * sums of many, so errors grow slowly. Only pairs that exist are multiplied: an Inf in x or gy meets no zero of ours.
+ * sums stay in registers; gy's values are broadcast to all lanes. x and gy are in C order. A work-item owns C_TILES x M_TILES
+ * such tiles for all taps, and a chunk of x's lines: pieces of rows of W, an image's in the order of memory. It takes step
+ * lines at a time, at most POSITIONS positions: turns their x into [c tile][position][VECTORS*VECTOR], then adds to all its
+ * sums, which are kept beside; so x is read from memory once for M_TILES tiles, and gy once for C_TILES. Sums of a few lines
+ * are added to sums of many, so errors grow slowly. Only pairs that exist are multiplied: an Inf in x or gy meets no zero of
+ * ours.
  *
  * PARTIAL 0: there is one chunk, and its sums go to gw. PARTIAL 1: they go to the workspace, [chunk][block][c tile][m][tap]
  * [VECTORS*VECTOR], and outer_sum adds the chunks in their order.
  *
- * Required: GROUPS GROUP_IN GROUP_OUT, KERNEL_ STRIDE_ PADDING_ DILATION_ for D H W, VECTOR VECTORS BLOCK_M TAPS_W (divides
- * KERNEL_W) C_TILES M_TILES POSITIONS PARTIAL; BETA as gradient.cl says. */
+ * Required: what layer.cl asks, VECTOR VECTORS BLOCK_M TAPS_W (divides KERNEL_W) C_TILES M_TILES POSITIONS PARTIAL; BETA as
+ * gradient.cl says. */
 #include "common.cl"
 #include "gradient.cl"
+#include "layer.cl"
 #include "pad.cl"
 
-#if !defined(GROUPS) || !defined(GROUP_IN) || !defined(GROUP_OUT)
-#error "GROUPS, GROUP_IN and GROUP_OUT are required"
-#endif
-#if !defined(KERNEL_D) || !defined(KERNEL_H) || !defined(KERNEL_W) || !defined(STRIDE_D) || !defined(STRIDE_H) || \
-    !defined(STRIDE_W)
-#error "KERNEL_ and STRIDE_ D, H and W are required"
-#endif
-#if !defined(PADDING_D) || !defined(PADDING_H) || !defined(PADDING_W) || !defined(DILATION_D) || !defined(DILATION_H) || \
-    !defined(DILATION_W)
-#error "PADDING_ and DILATION_ D, H and W are required"
-#endif
 #if !defined(VECTOR) || !defined(VECTORS) || !defined(BLOCK_M) || !defined(TAPS_W) || !defined(C_TILES) || \
     !defined(M_TILES) || !defined(POSITIONS) || !defined(PARTIAL)
 #error "VECTOR, VECTORS, BLOCK_M, TAPS_W, C_TILES, M_TILES, POSITIONS and PARTIAL are required"

@@ -21,16 +21,18 @@ static inline void pad_row(__global REAL *restrict dst, long width, __global con
 #define PAD_ARGS                                                                                                              \
   ulong items, __global const X_STORED *restrict x, ulong x_start, __global REAL *restrict padded, ulong padded_start,        \
       long channels, long in_d, long in_h, long in_w, long first_d, long first_h, long first_w, long padded_d, long padded_h, \
-      long padded_w, long slack, long x_n, long x_c, long x_d, long x_h, long x_w
+      long padded_w, long slack, long parts, long rows, long x_n, long x_c, long x_d, long x_h, long x_w
 
-/* One work-item fills one (image and channel, depth) plane of the copy, the last one also the slack zeros after it. */
+/* A work-item fills one part of a depth plane, rows of its rows, of one channel or some, the last one also the slack zeros
+ * after the copy. */
 T3_SINGLE void pad(PAD_ARGS) {
   ulong item = get_global_id(0);
   if (item >= items) return;
-  const long d = (long)(item % padded_d) + first_d, channel = item / padded_d;
-  __global REAL *to = padded + padded_start + item * padded_h * padded_w;
+  const long begin = item % parts * rows, end = min(begin + rows, padded_h), plane = item / parts;
+  const long d = plane % padded_d + first_d, channel = plane / padded_d;
+  __global REAL *to = padded + padded_start + (plane * padded_h + begin) * padded_w;
   x += x_start + channel / channels * x_n + channel % channels * x_c;
-  for (long row = 0; row < padded_h; ++row, to += padded_w) {
+  for (long row = begin; row < end; ++row, to += padded_w) {
     const long h = row + first_h;
     const bool inside = d >= 0 && d < in_d && h >= 0 && h < in_h;
     pad_row(to, padded_w, inside ? x + d * x_d + h * x_h : x, inside ? in_w : 0, inside ? first_w : 0, x_w);
@@ -39,11 +41,13 @@ T3_SINGLE void pad(PAD_ARGS) {
 }
 
 #if PAD_TURNED
-/* Count positions, at most VECTOR, of count_c channels, at most PAD_TURNED, from rows of channels to rows of positions. */
-static inline void turn_piece(__global REAL *to, long channel, __global const X_STORED *x, long x_w, int count, int count_c) {
-  if (count < VECTOR || count_c < PAD_TURNED) {
-    for (int c = 0; c < count_c; ++c)
-      for (int i = 0; i < count; ++i) to[c * channel + i] = READ_X(x + i * x_w + c);
+/* Count positions, at most VECTOR, of channels skip to PAD_TURNED of those at x, from rows of channels to rows of positions;
+ * fast: all lanes of all vectors may be read, also those past the channels and before skip. */
+static inline void turn_piece(__global REAL *to, long channel, __global const X_STORED *x, long x_w, int count, int skip,
+                              int count_c, bool fast) {
+  if (!fast) {
+    for (int c = skip; c < count_c; ++c)
+      for (int i = 0; i < count; ++i) to[(c - skip) * channel + i] = READ_X(x + i * x_w + c);
     return;
   }
   VEC a[VECTOR];
@@ -51,54 +55,65 @@ static inline void turn_piece(__global REAL *to, long channel, __global const X_
   for (int i = 0; i < PAD_TURNED; ++i) a[i] = VREAD_X(x + i * (PAD_TURNED < VECTOR ? VECTOR : x_w));
   turn_lanes(a, PAD_TURNED, VECTOR);
 #pragma unroll
-  for (int c = 0; c < PAD_TURNED; ++c) VSTORE(a[c], to + c * channel);
+  for (int c = 0; c < PAD_TURNED; ++c)
+    if (c >= skip && c < count_c) VSTORE(a[c], to + (c - skip) * channel);
 }
 
-/* One work-item fills one depth plane of PAD_TURNED channels of an image; x_c is 1. */
+/* Parts are of PAD_TURNED channels of an image; x_c is 1. Vectors of the last channels begin before them, where those are that
+ * have been; if there are no such channels, vectors reach into the next positions, while a row has such. */
 T3_SINGLE void pad_turned(PAD_ARGS) {
   ulong item = get_global_id(0);
   if (item >= items) return;
-  const long blocks = (channels + PAD_TURNED - 1) / PAD_TURNED, row_d = item % padded_d, d = row_d + first_d;
-  const long first_c = item / padded_d % blocks * PAD_TURNED, n = item / padded_d / blocks;
-  const int count_c = (int)min((long)PAD_TURNED, channels - first_c);
-  const long plane = padded_h * padded_w, channel = padded_d * plane;
+  const long row_begin = item % parts * rows, row_end = min(row_begin + rows, padded_h), part = item / parts;
+  const long blocks = (channels + PAD_TURNED - 1) / PAD_TURNED, row_d = part % padded_d, d = row_d + first_d;
+  const long block_c = part / padded_d % blocks * PAD_TURNED, n = part / padded_d / blocks;
+  const long first_c = max(min(block_c, channels - PAD_TURNED), 0l), plane = padded_h * padded_w, channel = padded_d * plane;
+  const int skip = (int)(block_c - first_c), count_c = (int)min((long)PAD_TURNED, channels - first_c);
   const long begin = clamp(-first_w, 0l, padded_w), end = clamp(in_w - first_w, begin, padded_w);
-  __global REAL *to = padded + padded_start + (n * channels + first_c) * channel + row_d * plane;
+  /* Positions whose vectors end in their row. */
+  const long safe = count_c == PAD_TURNED ? end : x_w > 0 ? end - (PAD_TURNED - count_c + x_w - 1) / x_w : 0;
+  __global REAL *to = padded + padded_start + (n * channels + block_c) * channel + row_d * plane + row_begin * padded_w;
   x += x_start + n * x_n + first_c;
-  for (long row = 0; row < padded_h; ++row, to += padded_w) {
+  for (long row = row_begin; row < row_end; ++row, to += padded_w) {
     const long h = row + first_h;
     const bool inside = d >= 0 && d < in_d && h >= 0 && h < in_h;
     const long from = inside ? begin : padded_w, past = inside ? end : padded_w;
-    for (int c = 0; c < count_c; ++c) {
+    for (int c = 0; c < count_c - skip; ++c) {
       for (long i = 0; i < from; ++i) to[c * channel + i] = 0;
       for (long i = past; i < padded_w; ++i) to[c * channel + i] = 0;
     }
     for (long i = from; i < past; i += VECTOR)
-      turn_piece(to + i, channel, x + d * x_d + h * x_h + (i + first_w) * x_w, x_w, (int)min((long)VECTOR, past - i), count_c);
+      turn_piece(to + i, channel, x + d * x_d + h * x_h + (i + first_w) * x_w, x_w, (int)min((long)VECTOR, past - i), skip,
+                 count_c, i + VECTOR <= min(past, safe));
   }
   if (item + 1 != items) return;
-  to += (count_c - 1) * channel;
+  to += (count_c - skip - 1) * channel;
   for (long i = 0; i < slack; ++i) to[i] = 0;
 }
 #endif
 
 #if PAD_LAST
-/* One work-item fills one row of positions; x_c is 1. */
+/* x_c is 1. */
 T3_SINGLE void pad_last(PAD_ARGS) {
   ulong item = get_global_id(0);
   if (item >= items) return;
-  const long h = item % padded_h + first_h, d = item / padded_h % padded_d + first_d, n = item / padded_h / padded_d;
-  const bool inside = d >= 0 && d < in_d && h >= 0 && h < in_h;
-  __global REAL *to = padded + padded_start + item * padded_w * channels;
-  x += x_start + n * x_n;
-  if (!inside || x_w == channels) { /* rows without gaps are one */
-    pad_row(to, padded_w * channels, inside ? x + d * x_d + h * x_h : x, inside ? in_w * channels : 0,
-            inside ? first_w * channels : 0, 1);
-    return;
-  }
-  for (long w = 0; w < padded_w; ++w, to += channels) {
-    const bool there = w + first_w >= 0 && w + first_w < in_w;
-    pad_row(to, channels, there ? x + d * x_d + h * x_h + (w + first_w) * x_w : x, there ? channels : 0, 0, 1);
+  const long begin = item % parts * rows, end = min(begin + rows, padded_h), plane = item / parts;
+  const long d = plane % padded_d + first_d;
+  __global REAL *to = padded + padded_start + (plane * padded_h + begin) * padded_w * channels;
+  x += x_start + plane / padded_d * x_n;
+  for (long row = begin; row < end; ++row) {
+    const long h = row + first_h;
+    const bool inside = d >= 0 && d < in_d && h >= 0 && h < in_h;
+    if (!inside || x_w == channels) { /* rows without gaps are one */
+      pad_row(to, padded_w * channels, inside ? x + d * x_d + h * x_h : x, inside ? in_w * channels : 0,
+              inside ? first_w * channels : 0, 1);
+      to += padded_w * channels;
+      continue;
+    }
+    for (long w = first_w; w < first_w + padded_w; ++w, to += channels) {
+      const bool there = w >= 0 && w < in_w;
+      pad_row(to, channels, there ? x + d * x_d + h * x_h + w * x_w : x, there ? channels : 0, 0, 1);
+    }
   }
 }
 #endif

@@ -24,25 +24,17 @@
  * their vectors, which may have been shuffled or masked, are laid out in the first cache once and serve all those blocks, whose
  * sums wait in memory meanwhile. Otherwise TILE_M is 1 and CHANNELS GROUP_IN.
  *
- * Required: TRANSPOSED GROUPS GROUP_IN GROUP_OUT, the weights' strides WEIGHT_, KERNEL_ STRIDE_ INPUT_STEP_ PADDING_ DILATION_
- * for D H W, VECTOR BLOCK_M BLOCK_H BLOCK_W FLAT, Y_CHANNELS_LAST (1: y has neighbouring channels, not positions, side by side;
- * not with FLAT), GATHER TILE_M CHANNELS, EDGES and what edges.cl asks, STREAM (1: y outgrows the caches, so it is stored past
- * them), MIN_OFFSET_ for D H W, and for D and H RESIDUES_ and the tables by residue TAP_START_ (residues+1 values: how many
- * taps the residues before have), FIRST_TAP_, FIRST_OFFSET_, and the steps TAP_STEP_, OFFSET_STEP_. */
+ * Required: what layer.cl asks, what phases.cl asks for D and H, VECTOR BLOCK_M BLOCK_H BLOCK_W FLAT, Y_CHANNELS_LAST (1: y
+ * has neighbouring channels, not positions, side by side; not with FLAT), GATHER TILE_M CHANNELS, EDGES and what edges.cl
+ * asks, STREAM (1: y outgrows the caches, so it is stored past them), MIN_OFFSET_ for D H W. */
 #include "common.cl"
 #include "edges.cl"
+#include "layer.cl"
 #include "lines.cl"
+#include "phases.cl"
 
-#if !defined(GROUPS) || !defined(GROUP_IN) || !defined(GROUP_OUT)
-#error "GROUPS, GROUP_IN and GROUP_OUT are required"
-#endif
-#if !defined(KERNEL_D) || !defined(KERNEL_H) || !defined(KERNEL_W) || !defined(STRIDE_D) || !defined(STRIDE_H) || \
-    !defined(STRIDE_W)
-#error "KERNEL_ and STRIDE_ D, H and W are required"
-#endif
-#if !defined(PADDING_W) || !defined(DILATION_W) || !defined(VECTOR) || !defined(BLOCK_M) || !defined(BLOCK_H) || \
-    !defined(BLOCK_W) || !defined(FLAT) || !defined(STREAM)
-#error "PADDING_W, DILATION_W, VECTOR, BLOCK_ M, H and W, FLAT and STREAM are required"
+#if !defined(VECTOR) || !defined(BLOCK_M) || !defined(BLOCK_H) || !defined(BLOCK_W) || !defined(FLAT) || !defined(STREAM)
+#error "VECTOR, BLOCK_ M, H and W, FLAT and STREAM are required"
 #endif
 #if !defined(Y_CHANNELS_LAST) || !defined(GATHER) || !defined(TILE_M) || !defined(CHANNELS)
 #error "Y_CHANNELS_LAST, GATHER, TILE_M and CHANNELS are required"
@@ -50,21 +42,6 @@
 #if !defined(RESIDUES_D) || !defined(RESIDUES_H) || !defined(MIN_OFFSET_D) || !defined(MIN_OFFSET_H) || !defined(MIN_OFFSET_W)
 #error "RESIDUES_ D and H and MIN_OFFSET_ D, H and W are required"
 #endif
-#if !defined(TAP_START_D) || !defined(FIRST_TAP_D) || !defined(FIRST_OFFSET_D) || !defined(TAP_STEP_D) || \
-    !defined(OFFSET_STEP_D)
-#error "the tables of axis D are required"
-#endif
-#if !defined(TAP_START_H) || !defined(FIRST_TAP_H) || !defined(FIRST_OFFSET_H) || !defined(TAP_STEP_H) || \
-    !defined(OFFSET_STEP_H)
-#error "the tables of axis H are required"
-#endif
-
-__constant int tap_start_d[] = {TAP_START_D};
-__constant int first_tap_d[] = {FIRST_TAP_D};
-__constant int first_offset_d[] = {FIRST_OFFSET_D};
-__constant int tap_start_h[] = {TAP_START_H};
-__constant int first_tap_h[] = {FIRST_TAP_H};
-__constant int first_offset_h[] = {FIRST_OFFSET_H};
 
 #define M_BLOCKS ((GROUP_OUT + BLOCK_M - 1) / BLOCK_M)
 /* Weights of one (c, tap d, tap h), and of one m block of one group. */

@@ -11,33 +11,18 @@
  * block][residue d][c][tap d][k_h][k_w][BLOCK_M], then the bias [group][m block][BLOCK_M]; channels past the last are zero and
  * never stored.
  *
- * Required: GROUPS GROUP_IN GROUP_OUT, the weights' strides WEIGHT_, KERNEL_ STRIDE_ PADDING_ DILATION_ for D H W, VECTOR
- * BLOCK_M BLOCK_H BLOCK_W STREAM, Y_CHANNELS_LAST (1: y has neighbouring channels, not
- * positions, side by side), EDGES and what edges.cl asks, MIN_OFFSET_ for D H W, SPAN_H (the greatest input offset of H
- * less the least), and for D RESIDUES_ and the tables by residue TAP_START_ (residues+1 values: how many taps the residues
- * before have), FIRST_TAP_, FIRST_OFFSET_, and the steps TAP_STEP_, OFFSET_STEP_. */
+ * Required: what layer.cl asks, what phases.cl asks for D, VECTOR BLOCK_M BLOCK_H BLOCK_W STREAM, Y_CHANNELS_LAST (1: y has
+ * neighbouring channels, not positions, side by side), EDGES and what edges.cl asks, MIN_OFFSET_ for D H W, SPAN_H (the
+ * greatest input offset of H less the least). */
 #include "common.cl"
 #include "edges.cl"
+#include "layer.cl"
 #include "lines.cl"
+#include "phases.cl"
 
-#if !defined(GROUPS) || !defined(GROUP_IN) || !defined(GROUP_OUT)
-#error "GROUPS, GROUP_IN and GROUP_OUT are required"
-#endif
-#if !defined(KERNEL_D) || !defined(KERNEL_H) || !defined(KERNEL_W) || !defined(STRIDE_D) || !defined(STRIDE_H) || \
-    !defined(PADDING_H) || !defined(DILATION_H)
-#error "KERNEL_ and STRIDE_ D, H and W, PADDING_H and DILATION_H are required"
-#endif
 #if !defined(Y_CHANNELS_LAST) || !defined(BLOCK_M) || !defined(BLOCK_H) || !defined(BLOCK_W) || !defined(SPAN_H)
 #error "Y_CHANNELS_LAST, BLOCK_ M, H and W and SPAN_H are required"
 #endif
-#if !defined(RESIDUES_D) || !defined(TAP_START_D) || !defined(FIRST_TAP_D) || !defined(FIRST_OFFSET_D) || \
-    !defined(TAP_STEP_D) || !defined(OFFSET_STEP_D)
-#error "the tables of axis D are required"
-#endif
-
-__constant int tap_start_d[] = {TAP_START_D};
-__constant int first_tap_d[] = {FIRST_TAP_D};
-__constant int first_offset_d[] = {FIRST_OFFSET_D};
 
 #define M_BLOCKS ((GROUP_OUT + BLOCK_M - 1) / BLOCK_M)
 /* Weights of one (c, tap d), and of one m block of one group. */

@@ -1,21 +1,20 @@
 /* sums.cl: the gradient of the bias.
  *   gb[m] = sum over images and positions of gy[n][m][position]
- * One work-item adds a chunk of one channel of one image to workspace[m][image][chunk]; then one adds those of a channel in
- * their order. Any size: 64-bit indexes. Required: GROUPS GROUP_OUT; BETA as gradient.cl says. */
+ * One work-item adds a chunk of one channel of one image, or of CHANNELS of them whose values are neighbours, to
+ * workspace[m][image][chunk]; then one adds those of a channel in their order. A chunk is a run of lines, a line a piece of a
+ * row; gy may lie anywhere. Any size: 64-bit indexes. Required: VECTOR, CHANNELS (1 or VECTOR); BETA as gradient.cl says. */
 #include "common.cl"
 #include "gradient.cl"
-#include "pad.cl"
 
-#if !defined(GROUPS) || !defined(GROUP_OUT)
-#error "GROUPS and GROUP_OUT are required"
-#endif
-#if VECTOR != 16
-#error "VECTOR is 16"
+#if VECTOR != 16 || (CHANNELS != 1 && CHANNELS != VECTOR)
+#error "VECTOR is 16; CHANNELS is required: 1 or VECTOR"
 #endif
 
-/* Values of a run whose sums are added to the others' as one: errors then grow with their number, not with all values'. */
+/* Values whose sums are added to the others' as one: errors then grow with their number, not with all values'. */
 #define RUN 4096
 
+#if CHANNELS == 1
+#define SUM REAL
 static inline REAL sum_of(VEC a) {
   const T3_PASTE(REAL, 8) b = a.lo + a.hi;
   const REAL4 c = b.lo + b.hi;
@@ -23,41 +22,71 @@ static inline REAL sum_of(VEC a) {
   return d.x + d.y;
 }
 
-/* gy in C order, as it is or (COPIED) a copy in the type of the sums. */
-#if COPIED
-#define GY_STORED REAL
-#define READ_GY(from) (*(from))
-#define VREAD_GY(from) VLOAD(from)
+/* Of count values, step apart. */
+static inline SUM line_sum(__global const X_STORED *gy, long count, long step) {
+  REAL rest = 0;
+  long i = 0;
+  if (step == 1) {
+    VEC a = 0, b = 0, c = 0, d = 0;
+    for (; i + 64 <= count; i += 64) {
+      a += VREAD_X(gy + i);
+      b += VREAD_X(gy + i + 16);
+      c += VREAD_X(gy + i + 32);
+      d += VREAD_X(gy + i + 48);
+    }
+    for (; i + 16 <= count; i += 16) a += VREAD_X(gy + i);
+    rest = sum_of((a + b) + (c + d));
+  }
+  REAL4 sums = 0;
+  for (; i + 4 <= count; i += 4) {
+    __global const X_STORED *g = gy + i * step;
+    sums += (REAL4)(READ_X(g), READ_X(g + step), READ_X(g + 2 * step), READ_X(g + 3 * step));
+  }
+  for (; i < count; ++i) rest += READ_X(gy + i * step);
+  return rest + ((sums.x + sums.y) + (sums.z + sums.w));
+}
 #else
-#define GY_STORED X_STORED
-#define READ_GY(from) READ_X(from)
-#define VREAD_GY(from) VREAD_X(from)
+#define SUM VEC
+static inline SUM line_sum(__global const X_STORED *gy, long count, long step) {
+  VEC a = 0, b = 0, c = 0, d = 0;
+  long i = 0;
+  for (; i + 4 <= count; i += 4) {
+    a += VREAD_X(gy + i * step);
+    b += VREAD_X(gy + (i + 1) * step);
+    c += VREAD_X(gy + (i + 2) * step);
+    d += VREAD_X(gy + (i + 3) * step);
+  }
+  for (; i < count; ++i) a += VREAD_X(gy + i * step);
+  return (a + b) + (c + d);
+}
 #endif
 
-/* positions: of a channel; size: of a chunk, a multiple of 16. */
-__kernel void sums(ulong items, __global const GY_STORED *restrict gy, ulong gy_start, __global REAL *restrict partial,
-                   ulong partial_start, long batch, long positions, long chunks, long size) {
+/* size_h rows of size_w positions in a plane; the last block of channels begins where it holds CHANNELS of them, and passes
+ * over those that are the block's before it. */
+__kernel void sums(ulong items, __global const X_STORED *restrict gy, ulong gy_start, __global REAL *restrict partial,
+                   ulong partial_start, long batch, long channels, long gy_n, long gy_c, long size_h, long size_w, long gy_d,
+                   long gy_h, long gy_w, long lines, long pieces, long piece, long run, long chunks) {
   const ulong item = get_global_id(0);
   if (item >= items) return;
-  const ulong chunk = item % chunks, image = item / chunks % batch, m = item / chunks / batch;
-  const long first = chunk * size, count = min(size, positions - first);
-  gy += gy_start + (image * GROUPS * GROUP_OUT + m) * positions + first;
-  REAL total = 0;
-  for (long at = 0; at < count; at += RUN) {
-    const long end = min(at + RUN, count);
-    VEC a = 0, b = 0, c = 0, d = 0;
-    long i = at;
-    for (; i + 64 <= end; i += 64) {
-      a += VREAD_GY(gy + i);
-      b += VREAD_GY(gy + i + 16);
-      c += VREAD_GY(gy + i + 32);
-      d += VREAD_GY(gy + i + 48);
-    }
-    REAL rest = 0;
-    for (; i < end; ++i) rest += READ_GY(gy + i);
-    total += sum_of((a + b) + (c + d)) + rest;
+  const long chunk = item % chunks, image = item / chunks % batch, first = item / chunks / batch * CHANNELS;
+  const long m = min(first, channels - CHANNELS), end = min((chunk + 1) * run, lines);
+  gy += gy_start + image * gy_n + m * gy_c;
+  SUM total = 0, some = 0;
+  long taken = 0;
+  for (long line = chunk * run; line < end; ++line) {
+    const long from = line % pieces * piece, row = line / pieces, count = min(piece, size_w - from);
+    some += line_sum(gy + row / size_h * gy_d + row % size_h * gy_h + from * gy_w, count, gy_w);
+    taken += count;
+    if (taken < RUN) continue;
+    total += some;
+    some = 0, taken = 0;
   }
-  partial[partial_start + item] = total;
+  union {
+    SUM all;
+    REAL lane[CHANNELS];
+  } sums = {total + some};
+  partial += partial_start + m * batch * chunks + image * chunks + chunk;
+  for (long c = first - m; c < CHANNELS; ++c) partial[c * batch * chunks] = sums.lane[c];
 }
 
 __kernel void sums_total(ulong items, __global const REAL *restrict partial, ulong partial_start,

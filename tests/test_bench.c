@@ -67,7 +67,7 @@ static void assert_fields(const char *line, const char *const *names, size_t cou
 static void json_has_the_fields_in_their_order_and_one_line_a_layer(void **state) {
   static const char *const names[] = {"name",     "op",          "dtype",       "device",    "algo",        "runs",
                                       "median_s", "min_s",       "gflops",      "workspace", "peak_gflops", "copy_gbs",
-                                      "cold_s",   "warm_plan_s", "roof_gflops", "layout"};
+                                      "cold_s",   "warm_plan_s", "roof_gflops", "layout",    "epilogue"};
   const struct launch *l = *state;
   struct process_result result;
   if (!l->has_device) skip();
@@ -134,8 +134,7 @@ static void an_operation_that_cannot_be_measured_is_refused(void **state) {
 }
 
 static void layouts_and_epilogues_are_measured_or_refused(void **state) {
-  static const char *const options[] = {"--layout ndhwc", "--epilogue relu", "--epilogue prelu", "--epilogue residual",
-                                        "--layout ndhwc --epilogue affine"};
+  static const char *const words[] = {"none", "relu", "prelu", "residual", "affine"};
   const struct launch *l = *state;
   struct process_result result;
   scratch_write(&l->scratch, "two.txt", two_layers, strlen(two_layers));
@@ -144,11 +143,13 @@ static void layouts_and_epilogues_are_measured_or_refused(void **state) {
   if (!l->has_device) skip();
   launch_refused(l, AS_THEY_ARE, "bench --shapes two.txt --epilogue relu --op grad-input --json", 2,
                  "first|epilogue|grad-input");
-  for (size_t i = 0; i < sizeof options / sizeof *options; ++i) {
-    char option[64];
-    snprintf(option, sizeof option, "%s --json", options[i]);
+  for (size_t i = 0; i < sizeof words / sizeof *words; ++i) {
+    char option[64], end[64];
+    const char *layout = i % 4 ? "ncdhw" : "ndhwc";
+    snprintf(option, sizeof option, "--layout %s%s%s --json", layout, i ? " --epilogue " : "", i ? words[i] : "");
     measure(l, option, &result);
-    assert_non_null(strstr(result.out, i % 4 ? "\"layout\":\"ncdhw\"" : "\"layout\":\"ndhwc\""));
+    snprintf(end, sizeof end, "\"layout\":\"%s\",\"epilogue\":\"%s\"}", layout, words[i]);
+    assert_non_null(strstr(result.out, end));
     process_free(&result);
   }
 }

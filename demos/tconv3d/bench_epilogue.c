@@ -33,6 +33,12 @@ bool parse_epilogue(const char *text, tconv3d_epilogue *epilogue, struct fault *
   return fault_set(fault, EXIT_WRONG_USE, "--epilogue '%s': it must be one of %s", text, words);
 }
 
+const char *epilogue_word(const tconv3d_epilogue *epilogue) {
+  for (size_t i = 0; i < sizeof epilogues / sizeof *epilogues; ++i)
+    if (!memcmp(epilogue, &epilogues[i].epilogue, sizeof *epilogue)) return epilogues[i].word;
+  return "none";
+}
+
 tconv3d_status set_epilogue_channels(const tconv3d_epilogue *epilogue, tconv3d_weights *weights, cl_command_queue queue,
                                      const tconv3d_buffer *numbers) {
   bool slope = epilogue->activation == TCONV3D_PRELU, affine = epilogue->affine != 0;

@@ -47,6 +47,7 @@ static bool print_json(const struct bench_report *report, const struct bench_res
       {"warm_plan_s", NULL, result->warm_plan},
       {"roof_gflops", NULL, result->gflop / roof_seconds(report, result)},
       {"layout", result->layout, 0},
+      {"epilogue", result->epilogue, 0},
   };
   cJSON *object = cJSON_CreateObject();
   bool whole = object != NULL;

@@ -10,13 +10,13 @@
 struct bench_result {
   const char *name; /* the layer's */
   tconv3d_operation operation;
-  const char *type, *layout;
+  const char *type, *layout, *epilogue;
   tconv3d_plan_info plan;
   size_t runs;
   double median, least; /* of a call */
   double cold;          /* from the plan's creation to the end of the first call */
   double warm_plan;     /* a second plan of the same layer */
-  double gflop, gbyte;  /* of a call: useful operations; x, w and y once */
+  double gflop, gbyte;  /* of a call: useful operations; x, w, y and a residual once */
 };
 
 struct bench_report {

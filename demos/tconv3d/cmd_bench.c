@@ -256,14 +256,16 @@ static bool bench_shape(const struct bench *bench, const struct bench_options *o
   *result = (struct bench_result){.name = shape->name,
                                   .operation = options->operation,
                                   .type = types[options->type].word,
-                                  .layout = options->layouts.x_layout ? "ndhwc" : "ncdhw"};
+                                  .layout = options->layouts.x_layout ? "ndhwc" : "ncdhw",
+                                  .epilogue = epilogue_word(&options->epilogue)};
   tconv3d_status status = tconv3d_context_adopt(tconv3d_context_cl(bench->context), NULL, 0, &context);
   bool done =
       status == TCONV3D_OK ? bench_layer(bench, options, shape, context, result, &inner) : fault_from_status(&inner, status);
   tconv3d_context_destroy(context);
   if (!done) return fault_set(fault, inner.exit_code, "%s: %.1900s", shape->name, inner.text);
   result->gflop = giga_flops(&shape->desc);
-  result->gbyte = 1e-9 * (double)(result->plan.x_bytes + result->plan.w_bytes + result->plan.y_bytes);
+  uint64_t residual_bytes = options->epilogue.residual != 0 ? result->plan.y_bytes : 0;
+  result->gbyte = 1e-9 * (double)(result->plan.x_bytes + result->plan.w_bytes + result->plan.y_bytes + residual_bytes);
   return true;
 }
 

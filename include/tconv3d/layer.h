@@ -138,7 +138,8 @@ TCONV3D_API tconv3d_desc tconv3d_desc_1d(int64_t batch, int64_t in_channels, int
  * W') to shape. Errors: INVALID_ARGUMENT (NULL, struct_size), INVALID_PARAMETER (which, axis, value, rule), SIZE_OVERFLOW. */
 TCONV3D_API tconv3d_status tconv3d_output_shape(const tconv3d_desc *desc, int64_t shape[5]);
 
-/* The shape of what an operation writes: y's as above, x's, w's, or (out_channels, 1, 1, 1, 1). Errors: as above;
+/* The shape of what an operation writes: y's as above, x's, w's, or (out_channels, 1, 1, 1, 1). Its strides are checked too: no
+ * two elements may share a place (tconv3d_output_shape serves where y's strides are yet to be found). Errors: as above;
  * INVALID_PARAMETER for a number that is no operation. */
 TCONV3D_API tconv3d_status tconv3d_target_shape(const tconv3d_desc *desc, tconv3d_operation operation, int64_t shape[5]);
 

@@ -130,7 +130,7 @@ typedef struct tconv3d_plan_info {
   const char *algorithm;              /* static storage */
   int64_t output_shape[5];            /* of what the plan writes, as tconv3d_target_shape has it */
   uint64_t x_bytes, w_bytes, y_bytes; /* of the descriptor's tensors, or their gradients, from the lowest element to the
-                                         highest, both included */
+                                         highest, both included; 0 of those that play no part in the bias' gradient */
   uint64_t workspace_bytes;           /* device memory that each call in flight needs beside x, y and the weights */
   uint64_t packed_weight_bytes;       /* device memory of one tconv3d_weights */
   int deterministic;                  /* 1: the same input gives the same bits at every call */
@@ -213,8 +213,8 @@ TCONV3D_API tconv3d_status tconv3d_enqueue_gradient(const tconv3d_plan *plan, cl
 
 /* y = layer(x) with host arrays, each given by its element (0, 0, 0, 0, 0), blocking; what lies between y's elements stays as
  * it is, but may be read and written back. Runs one at a time on each device of a context. CPU devices work in the arrays
- * themselves where they are aligned to the device's base address alignment (clGetDeviceInfo CL_DEVICE_MEM_BASE_ADDR_ALIGN, in
- * bits; 128 bytes on PoCL); otherwise they are copied. */
+ * themselves where the lowest element of each is aligned to the device's base address alignment (clGetDeviceInfo
+ * CL_DEVICE_MEM_BASE_ADDR_ALIGN, in bits; 128 bytes on PoCL); otherwise they are copied. */
 TCONV3D_API tconv3d_status tconv3d_run(const tconv3d_plan *plan, const tconv3d_weights *weights, const void *x, void *y);
 
 /* tconv3d_enqueue_residual in the same way. */

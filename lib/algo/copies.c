@@ -9,36 +9,49 @@ static int64_t turned_channels(const t3_copy *copy) {
   return all ? channels : copy->width;
 }
 
-/* Which kernel makes it, with how many work-items; and what brings it into the program. */
-static void choose_kernel(const t3_copy *copy, t3_launch *launch, t3_text *defines) {
+enum { ITEMS_A_UNIT = 8 }; /* then compute units end within some 10 % of each other */
+
+/* Which kernel makes it, and how many channels a work-item takes; what brings it into the program. */
+static const char *choose_kernel(const t3_copy *copy, int64_t *channels, t3_text *defines) {
   const int64_t *stride = copy->view->stride;
-  int64_t planes = copy->batch * copy->padded[T3_D];
   bool turned = copy->channels > 1 && stride[T3_AXIS_C] == 1 && stride[T3_AXIS_W] != 1;
-  if (copy->channels_last) {
-    *launch = (t3_launch){.kernel = "pad_last", .local = 1, .items = planes * copy->padded[T3_H]};
-    t3_define(defines, "PAD_LAST", 1);
-  } else if (turned) {
-    int64_t channels = turned_channels(copy);
-    *launch = (t3_launch){.kernel = "pad_turned", .local = 1, .items = planes * t3_ceil_div(copy->channels, channels)};
-    t3_define(defines, "PAD_TURNED", channels);
-  } else {
-    *launch = (t3_launch){.kernel = "pad", .local = 1, .items = planes * copy->channels};
-  }
+  *channels = copy->channels_last ? copy->channels : turned ? turned_channels(copy) : 1;
+  if (copy->channels_last) t3_define(defines, "PAD_LAST", 1);
+  if (!copy->channels_last && turned) t3_define(defines, "PAD_TURNED", *channels);
+  return copy->channels_last ? "pad_last" : turned ? "pad_turned" : "pad";
 }
 
-void t3_add_copy(const t3_copy *copy, t3_recipe *recipe) {
+void t3_add_copy(const t3_problem *problem, const t3_copy *copy, t3_recipe *recipe) {
   t3_launch *launch = &recipe->run[recipe->num_run++];
   const int64_t *size = copy->size, *first = copy->first, *padded = copy->padded, *stride = copy->view->stride;
-  choose_kernel(copy, launch, &recipe->defines);
+  int64_t channels;
+  *launch = (t3_launch){.kernel = choose_kernel(copy, &channels, &recipe->defines), .local = 1};
+  /* Parts of planes: planes alone would leave compute units idle where there are few, as in layers of one or two axes. */
+  int64_t planes = copy->batch * padded[T3_D] * t3_ceil_div(copy->channels, channels);
+  int64_t wanted = ITEMS_A_UNIT * t3_max(problem->device.compute_units, 1);
+  int64_t rows = t3_ceil_div(padded[T3_H], t3_min(t3_ceil_div(wanted, t3_max(planes, 1)), padded[T3_H]));
+  int64_t parts = t3_ceil_div(padded[T3_H], rows);
+  launch->items = planes * parts;
   T3_ARGS(launch, copy->from, copy->to, {T3_NUMBER, copy->channels}, {T3_NUMBER, size[0]}, {T3_NUMBER, size[1]},
           {T3_NUMBER, size[2]}, {T3_NUMBER, first[0]}, {T3_NUMBER, first[1]}, {T3_NUMBER, first[2]}, {T3_NUMBER, padded[0]},
-          {T3_NUMBER, padded[1]}, {T3_NUMBER, padded[2]}, {T3_NUMBER, copy->slack}, T3_STRIDES(stride));
+          {T3_NUMBER, padded[1]}, {T3_NUMBER, padded[2]}, {T3_NUMBER, copy->slack}, {T3_NUMBER, parts}, {T3_NUMBER, rows},
+          T3_STRIDES(stride));
 }
 
 static bool is_copied(const t3_problem *problem, t3_arg_kind kind) {
   const t3_layer *layer = &problem->layer;
   const t3_view *view = kind == T3_X ? &layer->x : &layer->y;
   return layer->batch && !(t3_is_real(problem, t3_input_type(problem)) && view->dense);
+}
+
+double t3_copy_seconds(const t3_problem *problem, int64_t count) {
+  return count ? t3_stream_seconds(&problem->device, 2 * count) + 30e-6 : 0; /* 30 us: the launch, measured */
+}
+
+double t3_real_seconds(const t3_problem *problem) {
+  const t3_layer *layer = &problem->layer;
+  return (is_copied(problem, T3_X) ? t3_copy_seconds(problem, layer->x_count) : 0) +
+         (is_copied(problem, T3_GY) ? t3_copy_seconds(problem, layer->y_count) : 0);
 }
 
 t3_arg t3_real_arg(const t3_problem *problem, t3_arg_kind kind, int64_t width, int64_t *used, t3_recipe *recipe) {
@@ -49,7 +62,7 @@ t3_arg t3_real_arg(const t3_problem *problem, t3_arg_kind kind, int64_t width, i
   t3_copy copy = {.from = arg, .to = to, .view = x ? &layer->x : &layer->y, .batch = layer->batch, .width = width};
   copy.channels = x ? layer->in_channels : layer->out_channels;
   for (int a = 0; a < 3; ++a) copy.size[a] = copy.padded[a] = x ? layer->axis[a].in : layer->axis[a].out;
-  t3_add_copy(&copy, recipe);
+  t3_add_copy(problem, &copy, recipe);
   *used += x ? layer->x_count : layer->y_count;
   return to;
 }

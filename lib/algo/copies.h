@@ -13,10 +13,15 @@ typedef struct t3_copy {
 } t3_copy;
 
 /* Adds the launch and the define of its kernel. */
-void t3_add_copy(const t3_copy *copy, t3_recipe *recipe);
+void t3_add_copy(const t3_problem *problem, const t3_copy *copy, t3_recipe *recipe);
+
+/* Predicted seconds of a copy of so many elements; 0 is none. */
+double t3_copy_seconds(const t3_problem *problem, int64_t count);
 
 /* How kernels for gradients read x (T3_X) or gy (T3_GY) if they take the type of the sums in C order: the tensor itself, or a
  * copy in the workspace, whose launch is added; *used is how many elements of the workspace are taken. */
 t3_arg t3_real_arg(const t3_problem *problem, t3_arg_kind kind, int64_t width, int64_t *used, t3_recipe *recipe);
+/* Predicted seconds of the copies of both. */
+double t3_real_seconds(const t3_problem *problem);
 
 #endif

@@ -111,7 +111,7 @@ static double cost(const t3_problem *problem, const t3_variant *variant) {
   double seconds = t3_cycles_to_seconds(&problem->device, cycles);
   seconds += (0.7 + again_x) * t3_stream_seconds(&problem->device, layer->x_count);
   seconds += (0.7 + again_y) * t3_stream_seconds(&problem->device, layer->y_count);
-  return seconds + (cut.chunks > 1 ? 80e-6 : 40e-6);
+  return seconds + t3_real_seconds(problem) + (cut.chunks > 1 ? 80e-6 : 40e-6);
 }
 
 static void define_all(const t3_problem *problem, const struct block *block, const struct cut *cut, t3_text *defines) {

@@ -59,6 +59,8 @@ tconv3d_status t3_layer_init(const tconv3d_desc *desc, t3_layer *layer);
 
 /* Validates the layouts of a layer whose sizes are set. */
 tconv3d_status t3_views_init(const tconv3d_desc *desc, t3_layer *layer);
+/* Leaves out x and w, which the gradient of the bias does not read: they span nothing, and are in no key. */
+void t3_views_of_bias(t3_layer *layer);
 /* Refuses a target two of whose elements are in one place; layer: as the operation computes it. */
 tconv3d_status t3_views_check_target(const t3_layer *layer, tconv3d_operation operation);
 void t3_x_shape(const t3_layer *layer, int64_t shape[5]);

@@ -226,6 +226,7 @@ tconv3d_status t3_layer_of(const tconv3d_desc *desc, tconv3d_operation operation
   T3_TRY(convolution ? convolution_init(desc, layer) : t3_layer_init(desc, layer));
   if (operation != TCONV3D_FORWARD && !convolution) layer->has_bias = false; /* it plays no part, nor in a tuning's key */
   if (operation == TCONV3D_GRAD_INPUT) *layer = t3_layer_adjoint(layer);
+  if (operation == TCONV3D_GRAD_BIAS) t3_views_of_bias(layer);
   return t3_views_check_target(layer, operation);
 }
 

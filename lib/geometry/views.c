@@ -91,6 +91,10 @@ tconv3d_status t3_views_init(const tconv3d_desc *desc, t3_layer *layer) {
   return view_init("y", desc->y_layout, desc->y_strides, y, &layer->y);
 }
 
+void t3_views_of_bias(t3_layer *layer) {
+  layer->x = layer->w = (t3_view){.dense = true};
+}
+
 /* Sorted by their size, each stride must pass all places that those before it reach: sufficient, and necessary for what crops,
  * paddings, permutations and flips of dense tensors can be. */
 static tconv3d_status check_apart(const char *name, const t3_view *view, const int64_t shape[5]) {

@@ -107,7 +107,8 @@ tconv3d_status t3_layer_parse(const char **at, t3_layer *layer, tconv3d_operatio
   tconv3d_desc desc = TCONV3D_DESC_INIT;
   if (scan_desc(at, operation, &desc)) return t3_layer_of(&desc, *operation, layer);
   return t3_fail(TCONV3D_INVALID_PARAMETER,
-                 "a layer must be written as layer N Cin Cout D,H,W kernel stride padding "
-                 "output_padding dilation groups bias|plain f32, a blank between, each of the six in "
-                 "the middle as D,H,W");
+                 "a layer must be written as OPERATION N Cin Cout D,H,W kernel stride padding output_padding dilation groups "
+                 "bias|plain TYPE, a blank between, each of the six in the middle as D,H,W, and where they differ the weights' "
+                 "type, end and padding_end, x, w or y and five strides; OPERATION is layer or another's name, TYPE f32, f64, "
+                 "f16 or bf16");
 }

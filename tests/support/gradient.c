@@ -61,8 +61,9 @@ static void check_info(struct gradient *gradient) {
   size_t count = (size_t)(shape[0] * shape[1] * shape[2] * shape[3] * shape[4]);
   gradient_needs(gradient, count == gradient->count, "the target's shape is wrong");
   gradient_needs(gradient, !gradient->algorithm || !strcmp(info->algorithm, gradient->algorithm), "another algorithm");
+  size_t x_and_w = gradient->operation != TCONV3D_GRAD_BIAS ? sizeof(float) : 0; /* they play no part in that */
   gradient_needs(gradient,
-                 info->x_bytes == counts->x * sizeof(float) && info->w_bytes == counts->w * sizeof(float) &&
+                 info->x_bytes == counts->x * x_and_w && info->w_bytes == counts->w * x_and_w &&
                      info->y_bytes == counts->y * sizeof(float),
                  "the plan's bytes are not the tensors'");
 }
