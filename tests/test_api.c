@@ -7,18 +7,6 @@
 
 #include "support/scene.h"
 
-static int set_up(void **state) {
-  static struct rig rig;
-  rig_open(&rig);
-  *state = &rig;
-  return 0;
-}
-
-static int tear_down(void **state) {
-  rig_close(*state);
-  return 0;
-}
-
 /* ---- numbers and names ---- */
 
 static void version_is_that_of_the_header(void **state) {
@@ -394,5 +382,5 @@ int main(void) {
       cmocka_unit_test(host_arrays_of_any_alignment_give_the_result),
       cmocka_unit_test(a_layer_without_bias_takes_none),
   };
-  return cmocka_run_group_tests(tests, set_up, tear_down);
+  return cmocka_run_group_tests(tests, rig_set_up, rig_tear_down);
 }

@@ -12,18 +12,6 @@
 
 #define LARGE INT64_MAX
 
-static int set_up(void **state) {
-  static struct rig rig;
-  rig_open(&rig);
-  *state = &rig;
-  return 0;
-}
-
-static int tear_down(void **state) {
-  rig_close(*state);
-  return 0;
-}
-
 /* A small valid layer, of which each test breaks one thing. */
 static tconv3d_desc valid_layer(void) {
   tconv3d_desc desc = TCONV3D_DESC_INIT;
@@ -250,5 +238,5 @@ int main(void) {
       cmocka_unit_test(unknown_and_unfit_algorithms_are_refused_with_the_reason),
       cmocka_unit_test(the_next_right_call_works),
   };
-  return cmocka_run_group_tests(tests, set_up, tear_down);
+  return cmocka_run_group_tests(tests, rig_set_up, rig_tear_down);
 }

@@ -170,13 +170,6 @@ static void the_table_ends_with_the_mean_and_has_no_colour_in_a_file(void **stat
   process_free(&result);
 }
 
-static struct launch the_launch;
-
-static int give_launch(void **state) {
-  *state = &the_launch;
-  return 0;
-}
-
 int main(int argc, char **argv) {
   static const struct CMUnitTest tests[] = {
       cmocka_unit_test(every_layer_that_comes_with_the_command_is_possible),
@@ -187,8 +180,6 @@ int main(int argc, char **argv) {
       cmocka_unit_test(layouts_and_epilogues_are_measured_or_refused),
       cmocka_unit_test(the_table_ends_with_the_mean_and_has_no_colour_in_a_file),
   };
-  if (!launch_open(&the_launch, argc, argv)) return 1;
-  int failed = cmocka_run_group_tests(tests, give_launch, NULL);
-  launch_close(&the_launch);
-  return failed;
+  launch_arguments(argc, argv);
+  return cmocka_run_group_tests(tests, launch_set_up, launch_tear_down);
 }

@@ -8,21 +8,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
 #include "support/launch.h"
-
-struct refusal {
-  const char *arguments, *words;
-};
-
-static void refuse_all(const struct launch *launch, const struct refusal *rows, size_t count) {
-  for (size_t i = 0; i < count; i++) launch_refused(launch, NO_PLATFORM, rows[i].arguments, 2, rows[i].words);
-}
-#define REFUSE_ALL(launch, rows) refuse_all(launch, rows, sizeof rows / sizeof *rows)
 
 /* ---- help and version ---- */
 
@@ -95,7 +85,7 @@ static void commands_that_are_not_there_are_refused(void **state) {
       {"grad-inputs gy.npy w.npy gx.npy", "'grad-inputs'"},
       {"convolution x.npy w.npy y.npy", "'convolution'"},
   };
-  REFUSE_ALL(*state, rows);
+  LAUNCH_REFUSE_ALL(*state, rows);
 }
 
 static void options_that_are_wrong_are_refused_by_name(void **state) {
@@ -167,7 +157,7 @@ static void options_that_are_wrong_are_refused_by_name(void **state) {
       {"tune --import nothing.txt", "--import|nothing.txt"},
       {"tune --export nowhere/tunings.txt", "nowhere/tunings.txt"},
   };
-  REFUSE_ALL(*state, rows);
+  LAUNCH_REFUSE_ALL(*state, rows);
 }
 
 /* ---- wrong layers ---- */
@@ -205,31 +195,26 @@ static void layers_that_break_a_rule_are_refused_without_a_device(void **state) 
   static const int64_t x[] = {1, 4, 2, 3, 4}, w[] = {4, 3, 3, 3, 3};
   launch_numbers(*state, "x.npy", NPY_F32, 5, x, 5);
   launch_numbers(*state, "w.npy", NPY_F32, 5, w, 3);
-  REFUSE_ALL(*state, rows);
+  LAUNCH_REFUSE_ALL(*state, rows);
 }
 
 static void arrays_that_do_not_fit_are_refused_without_a_device(void **state) {
-  static const struct {
-    const char *name;
-    enum npy_type type;
-    int rank;
-    int64_t shape[6];
-  } arrays[] = {
-      {"x.npy", NPY_F32, 5, {1, 4, 2, 3, 4}},
-      {"w.npy", NPY_F32, 5, {4, 3, 3, 3, 3}},
-      {"w5.npy", NPY_F32, 5, {5, 3, 3, 3, 3}},
-      {"r3.npy", NPY_F32, 3, {2, 3, 4}},
-      {"r6.npy", NPY_F32, 6, {1, 1, 4, 2, 3, 4}},
-      {"r0.npy", NPY_F32, 0, {0}},
-      {"w4.npy", NPY_F32, 4, {4, 3, 3, 3}},
-      {"b4.npy", NPY_F32, 1, {4}},
-      {"b2.npy", NPY_F32, 2, {3, 1}},
-      {"xe.npy", NPY_F32, 5, {1, 4, 0, 3, 4}},
-      {"we.npy", NPY_F32, 5, {4, 3, 3, 0, 3}},
-      {"wc.npy", NPY_F32, 5, {4, 0, 3, 3, 3}},
-      {"x0.npy", NPY_F32, 5, {1, 0, 2, 3, 4}},
-      {"w0.npy", NPY_F32, 5, {0, 3, 3, 3, 3}},
-      {"b.npy", NPY_F32, 1, {3}},
+  static const struct launch_file arrays[] = {
+      {"x.npy", 5, {1, 4, 2, 3, 4}},
+      {"w.npy", 5, {4, 3, 3, 3, 3}},
+      {"w5.npy", 5, {5, 3, 3, 3, 3}},
+      {"r3.npy", 3, {2, 3, 4}},
+      {"r6.npy", 6, {1, 1, 4, 2, 3, 4}},
+      {"r0.npy", 0, {0}},
+      {"w4.npy", 4, {4, 3, 3, 3}},
+      {"b4.npy", 1, {4}},
+      {"b2.npy", 2, {3, 1}},
+      {"xe.npy", 5, {1, 4, 0, 3, 4}},
+      {"we.npy", 5, {4, 3, 3, 0, 3}},
+      {"wc.npy", 5, {4, 0, 3, 3, 3}},
+      {"x0.npy", 5, {1, 0, 2, 3, 4}},
+      {"w0.npy", 5, {0, 3, 3, 3, 3}},
+      {"b.npy", 1, {3}},
   };
   static const struct refusal rows[] = {
       {"run nothing.npy w.npy y.npy", "X|nothing.npy"},
@@ -258,18 +243,9 @@ static void arrays_that_do_not_fit_are_refused_without_a_device(void **state) {
       {"run x.npy w.npy text.npy/y.npy", "text.npy/y.npy"},
       {"run x.npy w.npy y.npy/", "y.npy/"},
   };
-  const struct launch *l = *state;
-  char path[SCRATCH_PATH];
-  size_t count;
-  for (size_t i = 0; i < sizeof arrays / sizeof *arrays; i++)
-    launch_numbers(l, arrays[i].name, arrays[i].type, arrays[i].rank, arrays[i].shape, 3);
-  char *whole = scratch_read(&l->scratch, "x.npy", &count);
-  scratch_write(&l->scratch, "cut.npy", whole, count - 1);
-  free(whole);
-  scratch_write(&l->scratch, "empty.npy", "", 0);
-  scratch_write(&l->scratch, "text.npy", "this is a text\n", 15);
-  assert_int_equal(mkfifo(scratch_path(&l->scratch, "pipe", path), 0600), 0);
-  REFUSE_ALL(l, rows);
+  LAUNCH_FILES(*state, arrays);
+  launch_no_arrays(*state, "x.npy");
+  LAUNCH_REFUSE_ALL(*state, rows);
 }
 
 /* ---- no device ---- */
@@ -278,7 +254,6 @@ static void without_a_platform_every_command_says_so(void **state) {
   static const int64_t x[] = {1, 2, 2, 2, 2}, w[] = {2, 1, 1, 1, 1};
   const struct launch *l = *state;
   struct process_result result;
-  size_t count;
   launch_numbers(l, "x.npy", NPY_F32, 5, x, 5);
   launch_numbers(l, "w.npy", NPY_F32, 5, w, 3);
   launch_refused(l, NO_PLATFORM, "run x.npy w.npy y.npy", 1, "OpenCL");
@@ -291,12 +266,7 @@ static void without_a_platform_every_command_says_so(void **state) {
   assert_int_equal(result.exit_code, 1);
   assert_non_null(strstr(result.out, "pocl-opencl-icd"));
   process_free(&result);
-  /* A failed run leaves an earlier result as it was. */
-  scratch_write(&l->scratch, "y.npy", "earlier", 7);
-  launch_refused(l, NO_PLATFORM, "run x.npy w.npy y.npy", 1, "OpenCL");
-  char *earlier = scratch_read(&l->scratch, "y.npy", &count);
-  assert_string_equal(earlier, "earlier");
-  free(earlier);
+  launch_keeps(l, "y.npy", "run x.npy w.npy y.npy", 1, "OpenCL");
 }
 
 static void a_text_that_is_no_list_of_tunings_is_refused_by_its_line(void **state) {
@@ -318,13 +288,6 @@ static void the_cache_is_shown_and_cleared_without_a_device(void **state) {
   }
 }
 
-static struct launch the_launch;
-
-static int give_launch(void **state) {
-  *state = &the_launch;
-  return 0;
-}
-
 int main(int argc, char **argv) {
   static const struct CMUnitTest tests[] = {
       cmocka_unit_test(help_and_version_go_to_stdout),
@@ -337,8 +300,6 @@ int main(int argc, char **argv) {
       cmocka_unit_test(a_text_that_is_no_list_of_tunings_is_refused_by_its_line),
       cmocka_unit_test(the_cache_is_shown_and_cleared_without_a_device),
   };
-  if (!launch_open(&the_launch, argc, argv)) return 1;
-  int failed = cmocka_run_group_tests(tests, give_launch, NULL);
-  launch_close(&the_launch);
-  return failed;
+  launch_arguments(argc, argv);
+  return cmocka_run_group_tests(tests, launch_set_up, launch_tear_down);
 }

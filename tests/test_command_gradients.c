@@ -87,25 +87,16 @@ static void make_expected(const struct launch *l, const struct command *command,
   npy_free(&gy);
 }
 
-/* One command on files that are there; the target is all that may be new, and nothing is printed. */
+/* One command on files that are there. */
 static void check_command(const struct launch *l, const struct command *command, const struct command_layer *layer,
                           const struct files *files, const char *more) {
-  char arguments[ARGUMENTS], all[ARGUMENTS + 64], path[SCRATCH_PATH];
-  struct npy expected, got;
-  struct process_result result;
+  char arguments[ARGUMENTS], all[ARGUMENTS + 64];
+  struct npy expected;
   arguments_of(command, layer, arguments);
   snprintf(all, sizeof all, "%s%s", arguments, more);
-  unlink(scratch_path(&l->scratch, command->target, path));
-  int names = scratch_count(&l->scratch) + 1;
-  launch_done(l, AS_THEY_ARE, all, &result);
-  assert_int_equal(scratch_count(&l->scratch), names);
-  assert_int_equal(result.out_bytes, 0);
-  process_free(&result);
+  command_makes(l, all, command->target);
   make_expected(l, command, layer, files, &expected);
-  launch_array(l, command->target, &got);
-  assert_same_array(all, &got, &expected);
-  npy_free(&expected);
-  npy_free(&got);
+  assert_array(l, all, command->target, &expected);
 }
 
 static void check_layer(const struct launch *l, const struct command_layer *layer, const struct files *files) {
@@ -246,30 +237,24 @@ static void one_number_stands_for_three_and_an_output_size_for_output_padding(vo
   for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
     const struct command *command = &commands[rows[i].command];
     struct process_result result;
-    struct npy expected, got;
+    struct npy expected;
     launch_done(l, AS_THEY_ARE, rows[i].arguments, &result);
     process_free(&result);
     make_expected(l, command, &layer, &plain, &expected);
-    launch_array(l, command->target, &got);
-    assert_same_array(rows[i].arguments, &got, &expected);
-    npy_free(&expected);
-    npy_free(&got);
+    assert_array(l, rows[i].arguments, command->target, &expected);
   }
 }
 
 static void a_gradient_may_replace_what_it_was_made_from(void **state) {
   const struct launch *l = *state;
-  struct npy expected, got;
+  struct npy expected;
   struct process_result result;
   NEEDS_DEVICE(l);
   write_files(l, &layers[2], &plain);
   make_expected(l, &commands[0], &layers[2], &plain, &expected);
   launch_done(l, AS_THEY_ARE, "grad-input gy.npy w.npy gy.npy --stride 2", &result);
   process_free(&result);
-  launch_array(l, "gy.npy", &got);
-  assert_same_array("gy.npy", &got, &expected);
-  npy_free(&expected);
-  npy_free(&got);
+  assert_array(l, "gy.npy", "gy.npy", &expected);
 }
 
 static void verbose_says_on_stderr_what_was_used(void **state) {
@@ -371,13 +356,6 @@ static void tunings_of_gradients_are_carried_to_another_cache(void **state) {
   }
 }
 
-static struct launch the_launch;
-
-static int give_launch(void **state) {
-  *state = &the_launch;
-  return 0;
-}
-
 int main(int argc, char **argv) {
   static const struct CMUnitTest tests[] = {
       cmocka_unit_test(gradients_are_those_of_the_references),
@@ -393,8 +371,6 @@ int main(int argc, char **argv) {
       cmocka_unit_test(a_tuning_is_used_for_its_operation_alone),
       cmocka_unit_test(tunings_of_gradients_are_carried_to_another_cache),
   };
-  if (!launch_open(&the_launch, argc, argv)) return 1;
-  int failed = cmocka_run_group_tests(tests, give_launch, NULL);
-  launch_close(&the_launch);
-  return failed;
+  launch_arguments(argc, argv);
+  return cmocka_run_group_tests(tests, launch_set_up, launch_tear_down);
 }

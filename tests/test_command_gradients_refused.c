@@ -5,30 +5,17 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdlib.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
 #include "support/launch.h"
 
-struct refusal {
-  const char *arguments, *words;
-};
-
-/* Status 2, one line on stderr with the words, no file more than before, and no device is asked. */
-static void refuse_all(const struct launch *launch, const struct refusal *rows, size_t count) {
-  for (size_t i = 0; i < count; i++) launch_refused(launch, NO_PLATFORM, rows[i].arguments, 2, rows[i].words);
-}
-#define REFUSE_ALL(launch, rows) refuse_all(launch, rows, sizeof rows / sizeof *rows)
-
 /* The files of a layer whose y has the size 4, 5, 6. */
 static void write_files(const struct launch *l) {
-  static const int64_t x[] = {2, 4, 2, 3, 4}, w[] = {4, 3, 3, 3, 3}, gy[] = {2, 3, 4, 5, 6};
-  launch_numbers(l, "x.npy", NPY_F32, 5, x, 4);
-  launch_numbers(l, "w.npy", NPY_F32, 5, w, 4);
-  launch_numbers(l, "gy.npy", NPY_F32, 5, gy, 4);
+  static const struct launch_file files[] = {
+      {"x.npy", 5, {2, 4, 2, 3, 4}}, {"w.npy", 5, {4, 3, 3, 3, 3}}, {"gy.npy", 5, {2, 3, 4, 5, 6}}};
+  LAUNCH_FILES(l, files);
 }
 
 static void wrong_arguments_are_refused_by_name(void **state) {
@@ -63,7 +50,7 @@ static void wrong_arguments_are_refused_by_name(void **state) {
       {"grad-bias gy.npy gb.npy --algo nosuch", "--algo|'nosuch'"},
   };
   write_files(*state);
-  REFUSE_ALL(*state, rows);
+  LAUNCH_REFUSE_ALL(*state, rows);
 }
 
 static void options_that_do_not_lead_to_gy_are_refused(void **state) {
@@ -109,41 +96,28 @@ static void options_that_do_not_lead_to_gy_are_refused(void **state) {
   static const int64_t gy3[] = {2, 3, 3, 3, 3};
   write_files(*state);
   launch_numbers(*state, "gy3.npy", NPY_F32, 5, gy3, 3);
-  REFUSE_ALL(*state, rows);
+  LAUNCH_REFUSE_ALL(*state, rows);
 }
 
 static void write_wrong_arrays(const struct launch *l) {
-  static const struct {
-    const char *name;
-    enum npy_type type;
-    int rank;
-    int64_t shape[6];
-  } arrays[] = {
-      {"r0.npy", NPY_F32, 0, {0}},
-      {"r1.npy", NPY_F32, 1, {3}},
-      {"r3.npy", NPY_F32, 3, {4, 5, 6}},
-      {"r6.npy", NPY_F32, 6, {1, 2, 3, 4, 5, 6}},
-      {"w4.npy", NPY_F32, 4, {4, 3, 3, 3}},
-      {"w2.npy", NPY_F32, 5, {4, 2, 3, 3, 3}},
-      {"we.npy", NPY_F32, 5, {4, 3, 3, 0, 3}},
-      {"w0.npy", NPY_F32, 5, {0, 3, 3, 3, 3}},
-      {"gy4.npy", NPY_F32, 4, {3, 4, 5, 6}},
-      {"gyn1.npy", NPY_F32, 5, {1, 3, 4, 5, 6}},
-      {"gyn0.npy", NPY_F32, 5, {0, 3, 4, 5, 6}},
-      {"gye.npy", NPY_F32, 5, {2, 3, 4, 0, 6}},
-      {"gyc.npy", NPY_F32, 5, {2, 0, 4, 5, 6}},
-      {"xc.npy", NPY_F32, 5, {2, 0, 2, 3, 4}},
+  static const struct launch_file arrays[] = {
+      {"r0.npy", 0, {0}},
+      {"r1.npy", 1, {3}},
+      {"r3.npy", 3, {4, 5, 6}},
+      {"r6.npy", 6, {1, 2, 3, 4, 5, 6}},
+      {"w4.npy", 4, {4, 3, 3, 3}},
+      {"w2.npy", 5, {4, 2, 3, 3, 3}},
+      {"we.npy", 5, {4, 3, 3, 0, 3}},
+      {"w0.npy", 5, {0, 3, 3, 3, 3}},
+      {"gy4.npy", 4, {3, 4, 5, 6}},
+      {"gyn1.npy", 5, {1, 3, 4, 5, 6}},
+      {"gyn0.npy", 5, {0, 3, 4, 5, 6}},
+      {"gye.npy", 5, {2, 3, 4, 0, 6}},
+      {"gyc.npy", 5, {2, 0, 4, 5, 6}},
+      {"xc.npy", 5, {2, 0, 2, 3, 4}},
   };
-  char path[SCRATCH_PATH];
-  size_t count;
-  for (size_t i = 0; i < sizeof arrays / sizeof *arrays; i++)
-    launch_numbers(l, arrays[i].name, arrays[i].type, arrays[i].rank, arrays[i].shape, 3);
-  char *whole = scratch_read(&l->scratch, "gy.npy", &count);
-  scratch_write(&l->scratch, "cut.npy", whole, count - 1);
-  free(whole);
-  scratch_write(&l->scratch, "empty.npy", "", 0);
-  scratch_write(&l->scratch, "text.npy", "this is a text\n", 15);
-  assert_int_equal(mkfifo(scratch_path(&l->scratch, "pipe", path), 0600), 0);
+  LAUNCH_FILES(l, arrays);
+  launch_no_arrays(l, "gy.npy");
 }
 
 static void arrays_that_do_not_fit_are_refused_with_their_file(void **state) {
@@ -181,12 +155,9 @@ static void arrays_that_do_not_fit_are_refused_with_their_file(void **state) {
       {"grad-bias gye.npy gb.npy", "GY (gye.npy)|size 0|axis H"},
       {"grad-bias gyc.npy gb.npy", "out_channels|0"},
   };
-  char path[SCRATCH_PATH];
-  const struct launch *l = *state;
-  write_files(l);
-  write_wrong_arrays(l);
-  REFUSE_ALL(l, rows);
-  unlink(scratch_path(&l->scratch, "pipe", path));
+  write_files(*state);
+  write_wrong_arrays(*state);
+  LAUNCH_REFUSE_ALL(*state, rows);
 }
 
 static void an_output_that_cannot_be_written_is_refused_before_the_work(void **state) {
@@ -199,7 +170,7 @@ static void an_output_that_cannot_be_written_is_refused_before_the_work(void **s
       {"grad-bias gy.npy gb.npy/", "gb.npy/"},
   };
   write_files(*state);
-  REFUSE_ALL(*state, rows);
+  LAUNCH_REFUSE_ALL(*state, rows);
 }
 
 static void a_failure_keeps_the_result_of_before(void **state) {
@@ -215,17 +186,9 @@ static void a_failure_keeps_the_result_of_before(void **state) {
       {"grad-weight x.npy gy.npy kept.npy --kernel 2", 2},
       {"grad-weight x.npy gy.npy kept.npy", 2},
   };
-  const struct launch *l = *state;
-  write_files(l);
-  scratch_write(&l->scratch, "kept.npy", "earlier", 7);
-  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-    size_t count;
-    launch_refused(l, NO_PLATFORM, rows[i].arguments, rows[i].status, "");
-    char *kept = scratch_read(&l->scratch, "kept.npy", &count);
-    assert_non_null(kept);
-    assert_string_equal(kept, "earlier");
-    free(kept);
-  }
+  write_files(*state);
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+    launch_keeps(*state, "kept.npy", rows[i].arguments, rows[i].status, "");
 }
 
 static void failures_on_a_device_leave_nothing_behind(void **state) {
@@ -240,13 +203,6 @@ static void failures_on_a_device_leave_nothing_behind(void **state) {
   if (!access("/dev/full", W_OK)) launch_refused(l, AS_THEY_ARE, "grad-bias gy.npy /dev/full", 1, "/dev/full");
 }
 
-static struct launch the_launch;
-
-static int give_launch(void **state) {
-  *state = &the_launch;
-  return 0;
-}
-
 int main(int argc, char **argv) {
   static const struct CMUnitTest tests[] = {
       cmocka_unit_test(wrong_arguments_are_refused_by_name),
@@ -256,8 +212,6 @@ int main(int argc, char **argv) {
       cmocka_unit_test(a_failure_keeps_the_result_of_before),
       cmocka_unit_test(failures_on_a_device_leave_nothing_behind),
   };
-  if (!launch_open(&the_launch, argc, argv)) return 1;
-  int failed = cmocka_run_group_tests(tests, give_launch, NULL);
-  launch_close(&the_launch);
-  return failed;
+  launch_arguments(argc, argv);
+  return cmocka_run_group_tests(tests, launch_set_up, launch_tear_down);
 }

@@ -51,23 +51,13 @@ static void make_expected(const struct launch *l, const struct command_layer *la
 static void check_layer(const struct launch *l, const struct command_layer *layer, const struct files *files,
                         const char *more) {
   char options[COMMAND_OPTIONS], arguments[COMMAND_OPTIONS + 100];
-  struct npy expected, got;
-  struct process_result result;
+  struct npy expected;
   write_files(l, layer, files);
   command_layer_options(layer, options);
   snprintf(arguments, sizeof arguments, "run x.npy w.npy y.npy %s%s%s", options, layer->bias ? " --bias b.npy" : "", more);
-  char path[SCRATCH_PATH];
-  unlink(scratch_path(&l->scratch, "y.npy", path));
-  int names = scratch_count(&l->scratch) + 1; /* y.npy is all that may be new */
-  launch_done(l, AS_THEY_ARE, arguments, &result);
-  assert_int_equal(scratch_count(&l->scratch), names);
-  assert_int_equal(result.out_bytes, 0);
-  process_free(&result);
+  command_makes(l, arguments, "y.npy");
   make_expected(l, layer, files, &expected);
-  launch_array(l, "y.npy", &got);
-  assert_same_array(arguments, &got, &expected);
-  npy_free(&expected);
-  npy_free(&got);
+  assert_array(l, arguments, "y.npy", &expected);
 }
 
 /* clang-format off */
@@ -167,7 +157,7 @@ static void an_output_size_chooses_the_output_padding(void **state) {
 
 static void the_result_may_replace_an_input(void **state) {
   const struct launch *l = *state;
-  struct npy expected, got;
+  struct npy expected;
   struct process_result result;
   NEEDS_DEVICE(l);
   static const struct command_layer layer = {1, 2, 3, 1, {2, 2, 3}, {2, 2, 2}, {1, 1, 1}, {0, 0, 0}, {0, 0, 0}, {1, 1, 1}, 0};
@@ -175,10 +165,7 @@ static void the_result_may_replace_an_input(void **state) {
   make_expected(l, &layer, &plain, &expected);
   launch_done(l, AS_THEY_ARE, "run x.npy w.npy x.npy", &result);
   process_free(&result);
-  launch_array(l, "x.npy", &got);
-  assert_same_array("x.npy", &got, &expected);
-  npy_free(&expected);
-  npy_free(&got);
+  assert_array(l, "x.npy", "x.npy", &expected);
 }
 
 static void the_result_can_go_to_stdout(void **state) {
@@ -313,13 +300,6 @@ static void tunings_are_found_shown_and_carried_to_another_cache(void **state) {
   free(before);
 }
 
-static struct launch the_launch;
-
-static int give_launch(void **state) {
-  *state = &the_launch;
-  return 0;
-}
-
 int main(int argc, char **argv) {
   static const struct CMUnitTest tests[] = {
       cmocka_unit_test(results_are_exact_with_every_algorithm_for_layers),
@@ -338,8 +318,6 @@ int main(int argc, char **argv) {
       cmocka_unit_test(tunings_are_found_shown_and_carried_to_another_cache),
       cmocka_unit_test(the_doctor_finds_a_healthy_machine_healthy),
   };
-  if (!launch_open(&the_launch, argc, argv)) return 1;
-  int failed = cmocka_run_group_tests(tests, give_launch, NULL);
-  launch_close(&the_launch);
-  return failed;
+  launch_arguments(argc, argv);
+  return cmocka_run_group_tests(tests, launch_set_up, launch_tear_down);
 }

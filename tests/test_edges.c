@@ -1,39 +1,16 @@
 /* Every algorithm against the plain definition where blocks and vectors end: rows around the vector widths, channels around the
  * block sizes, and parameters far past what a layer has. */
+#include "support/layers.h"
 #include "support/trial.h"
 
 static const uint64_t default_seed = 20240608;
-
-static int set_up(void **state) {
-  static struct rig rig;
-  rig_open(&rig);
-  *state = &rig;
-  return 0;
-}
-
-static int tear_down(void **state) {
-  rig_close(*state);
-  return 0;
-}
-
-/* A layer whose sizes the tests below vary. */
-static tconv3d_desc layer_of(int64_t in_channels, int64_t out_channels, int64_t kernel, int64_t stride) {
-  tconv3d_desc desc = TCONV3D_DESC_INIT;
-  desc.in_channels = in_channels;
-  desc.out_channels = out_channels;
-  TCONV3D_ALL_AXES(desc.input_size, 3);
-  TCONV3D_ALL_AXES(desc.kernel_size, kernel);
-  TCONV3D_ALL_AXES(desc.stride, stride);
-  TCONV3D_ALL_AXES(desc.padding, kernel / 2);
-  return desc;
-}
 
 static void rows_around_the_vector_widths_are_right(void **state) {
   static const int64_t widths[] = {1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 47, 48, 49};
   for (int64_t stride = 1; stride <= 3; ++stride)
     for (size_t i = 0; i < sizeof widths / sizeof *widths; ++i)
       for (int64_t extra = 0; extra < stride; ++extra) { /* width*stride - stride + 1 + extra outputs */
-        tconv3d_desc desc = layer_of(2, 3, 3, stride);
+        tconv3d_desc desc = cubic_layer(2, 3, 3, stride);
         desc.input_size[0] = 1;
         desc.input_size[2] = widths[i];
         desc.output_padding[2] = extra;
@@ -45,7 +22,7 @@ static void channels_around_the_block_sizes_are_right(void **state) {
   static const int64_t channels[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 13};
   const size_t count = sizeof channels / sizeof *channels;
   for (size_t i = 0; i < count; ++i) {
-    tconv3d_desc desc = layer_of(channels[i], channels[(i * 3 + 1) % count], 3, 2);
+    tconv3d_desc desc = cubic_layer(channels[i], channels[(i * 3 + 1) % count], 3, 2);
     desc.input_size[2] = 9;
     trial_check_all(*state, &desc, default_seed + i);
   }
@@ -55,7 +32,7 @@ static void an_algorithm_that_refuses_says_why_and_direct_takes_all(void **state
   /* Parameters far past what a layer has, one axis at a time. */
   for (int axis = 0; axis < 3; ++axis)
     for (int what = 0; what < 3; ++what) {
-      tconv3d_desc desc = layer_of(2, 2, 3, 2);
+      tconv3d_desc desc = cubic_layer(2, 2, 3, 2);
       if (what == 0) desc.stride[axis] = 100;
       if (what == 1) desc.kernel_size[axis] = 200;
       if (what == 2) desc.dilation[axis] = 90, desc.padding[axis] = 80;
@@ -65,11 +42,11 @@ static void an_algorithm_that_refuses_says_why_and_direct_takes_all(void **state
 
 static void parameters_past_32_bits_are_refused_or_right(void **state) {
   /* Offsets wrapped around here once, and the kernel read far outside x. */
-  tconv3d_desc desc = layer_of(1, 1, 1, 1);
+  tconv3d_desc desc = cubic_layer(1, 1, 1, 1);
   desc.kernel_size[2] = 5, desc.stride[2] = 15;
   desc.dilation[2] = 1100000000, desc.padding[2] = 2200000000;
   trial_check_all(*state, &desc, default_seed);
-  desc = layer_of(1, 1, 1, 1);
+  desc = cubic_layer(1, 1, 1, 1);
   desc.kernel_size[2] = 2, desc.input_size[2] = 1;
   desc.dilation[2] = INT64_C(1) << 60, desc.padding[2] = INT64_C(1) << 59;
   trial_check_all(*state, &desc, default_seed);
@@ -81,7 +58,7 @@ static void huge_strides_of_any_axis_are_refused_or_right(void **state) {
   for (int axis = 0; axis < 3; ++axis)
     for (size_t i = 0; i < sizeof strides / sizeof *strides; ++i)
       for (int64_t extra = 0; extra < 2; ++extra) {
-        tconv3d_desc desc = layer_of(1, 2, 1, 1);
+        tconv3d_desc desc = cubic_layer(1, 2, 1, 1);
         desc.input_size[axis] = 1, desc.input_size[2] = axis == 2 ? 1 : 20;
         desc.stride[axis] = strides[i], desc.output_padding[axis] = extra;
         trial_check_all(*state, &desc, default_seed);
@@ -89,7 +66,7 @@ static void huge_strides_of_any_axis_are_refused_or_right(void **state) {
 }
 
 static void a_layer_whose_copy_does_not_fit_is_served_by_another_algorithm(void **state) {
-  tconv3d_desc desc = layer_of(16, 4, 3, 1);
+  tconv3d_desc desc = cubic_layer(16, 4, 3, 1);
   for (int a = 0; a < 3; ++a) desc.input_size[a] = 8, desc.dilation[a] = 300, desc.padding[a] = 300;
   assert_true(trial_check(*state, NULL, &desc, default_seed, VALUES_INTEGER));
 }
@@ -103,5 +80,5 @@ int main(void) {
       cmocka_unit_test(huge_strides_of_any_axis_are_refused_or_right),
       cmocka_unit_test(a_layer_whose_copy_does_not_fit_is_served_by_another_algorithm),
   };
-  return cmocka_run_group_tests(tests, set_up, tear_down);
+  return cmocka_run_group_tests(tests, rig_set_up, rig_tear_down);
 }

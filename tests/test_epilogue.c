@@ -14,18 +14,8 @@ static uint64_t seed = 20241104;
 enum { ACTIVATIONS = 10 };
 
 static int set_up(void **state) {
-  static struct rig rig;
-  const char *text = getenv("TCONV3D_TEST_SEED");
-  if (text) seed = strtoull(text, NULL, 0);
-  print_message("# TCONV3D_TEST_SEED=%llu\n", (unsigned long long)seed);
-  rig_open(&rig);
-  *state = &rig;
-  return 0;
-}
-
-static int tear_down(void **state) {
-  rig_close(*state);
-  return 0;
+  seed = rig_seed(seed);
+  return rig_set_up(state);
 }
 
 /* ---- the epilogue in double ---- */
@@ -352,5 +342,5 @@ int main(void) {
       cmocka_unit_test(numbers_of_channels_may_be_given_again),
       cmocka_unit_test(blocking_calls_give_the_same_bits),
   };
-  return cmocka_run_group_tests(tests, set_up, tear_down);
+  return cmocka_run_group_tests(tests, set_up, rig_tear_down);
 }

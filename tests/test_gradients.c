@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "support/gradient.h"
+#include "support/layers.h"
 
 enum { RANDOM_LAYERS = 6, SHAPES = 2 }; /* a layer costs about a dozen compilations of a third of a second */
 
@@ -13,24 +14,7 @@ static const uint64_t default_seed = 20240609;
 
 static const tconv3d_operation operations[] = {TCONV3D_GRAD_INPUT, TCONV3D_GRAD_WEIGHT, TCONV3D_GRAD_BIAS, TCONV3D_CONVOLUTION,
                                                TCONV3D_FORWARD};
-enum { NEW_OPERATIONS = 4, OPERATIONS = 5 }; /* the last has tests of its own where nothing is added */
-
-static int set_up(void **state) {
-  static struct rig rig;
-  rig_open(&rig);
-  *state = &rig;
-  return 0;
-}
-
-static int tear_down(void **state) {
-  rig_close(*state);
-  return 0;
-}
-
-static uint64_t environment_number(const char *name, uint64_t otherwise) {
-  const char *text = getenv(name);
-  return text ? strtoull(text, NULL, 0) : otherwise;
-}
+enum { NEW_OPERATIONS = OPERATIONS - 1 }; /* the last has tests of its own where nothing is added */
 
 /* Layers that the tests share, so that they compile once; a convolution of about the same sizes for that operation. */
 static tconv3d_desc layer_of(size_t index, tconv3d_operation operation) {
@@ -75,9 +59,8 @@ static void every_operation_has_a_name_and_a_target(void **state) {
 }
 
 static void random_layers_are_exact_with_integers_and_within_the_bound(void **state) {
-  uint64_t first = environment_number("TCONV3D_TEST_SEED", default_seed);
-  uint64_t count = environment_number("TCONV3D_TEST_LAYERS", RANDOM_LAYERS);
-  print_message("# TCONV3D_TEST_SEED=%llu\n", (unsigned long long)first);
+  uint64_t first = rig_seed(default_seed);
+  uint64_t count = rig_number("TCONV3D_TEST_LAYERS", RANDOM_LAYERS);
   for (uint64_t seed = first; seed < first + count; ++seed) {
     struct rng rng = {seed};
     tconv3d_desc desc;
@@ -365,5 +348,5 @@ int main(void) {
       cmocka_unit_test(a_convolution_is_the_gradient_of_the_layer_that_it_undoes),
       cmocka_unit_test(a_gradient_waits_for_its_list_and_its_event_tells_when_it_is_whole),
   };
-  return cmocka_run_group_tests(tests, set_up, tear_down);
+  return cmocka_run_group_tests(tests, rig_set_up, rig_tear_down);
 }

@@ -7,18 +7,6 @@
 
 enum { THREADS = 8, CALLS = 6, GATED_CALLS = 24, SCENES = 3 };
 
-static int set_up(void **state) {
-  static struct rig rig;
-  rig_open(&rig);
-  *state = &rig;
-  return 0;
-}
-
-static int tear_down(void **state) {
-  rig_close(*state);
-  return 0;
-}
-
 /* An event that this test sets. */
 static cl_event new_gate(const struct rig *rig) {
   cl_int error;
@@ -412,5 +400,5 @@ int main(void) {
       cmocka_unit_test(eight_threads_share_plans_on_queues_of_their_own_and_on_one),
       cmocka_unit_test(eight_threads_make_plans_in_one_context),
   };
-  return cmocka_run_group_tests(tests, set_up, tear_down);
+  return cmocka_run_group_tests(tests, rig_set_up, rig_tear_down);
 }

@@ -5,33 +5,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "support/layers.h"
 #include "support/trial.h"
 
 enum { RANDOM_LAYERS = 24, SHAPES = 2 }; /* a layer costs about a second of compilation: these take half a minute */
 
 static const uint64_t default_seed = 20240607;
 
-static int set_up(void **state) {
-  static struct rig rig;
-  rig_open(&rig);
-  *state = &rig;
-  return 0;
-}
-
-static int tear_down(void **state) {
-  rig_close(*state);
-  return 0;
-}
-
-static uint64_t environment_number(const char *name, uint64_t otherwise) {
-  const char *text = getenv(name);
-  return text ? strtoull(text, NULL, 0) : otherwise;
-}
-
 static void random_layers_are_exact_with_integers_and_within_the_bound(void **state) {
-  uint64_t first = environment_number("TCONV3D_TEST_SEED", default_seed);
-  uint64_t count = environment_number("TCONV3D_TEST_LAYERS", RANDOM_LAYERS);
-  print_message("# TCONV3D_TEST_SEED=%llu\n", (unsigned long long)first);
+  uint64_t first = rig_seed(default_seed);
+  uint64_t count = rig_number("TCONV3D_TEST_LAYERS", RANDOM_LAYERS);
   for (uint64_t seed = first; seed < first + count; ++seed) {
     struct rng rng = {seed};
     tconv3d_desc desc;
@@ -43,21 +26,9 @@ static void random_layers_are_exact_with_integers_and_within_the_bound(void **st
   }
 }
 
-/* A small layer. */
-static tconv3d_desc layer_of(int64_t in_channels, int64_t out_channels, int64_t kernel, int64_t stride) {
-  tconv3d_desc desc = TCONV3D_DESC_INIT;
-  desc.in_channels = in_channels;
-  desc.out_channels = out_channels;
-  TCONV3D_ALL_AXES(desc.input_size, 3);
-  TCONV3D_ALL_AXES(desc.kernel_size, kernel);
-  TCONV3D_ALL_AXES(desc.stride, stride);
-  TCONV3D_ALL_AXES(desc.padding, kernel / 2);
-  return desc;
-}
-
 /* A few layers of different kinds that the tests of special values share, so that they compile once. */
 static tconv3d_desc special_layer(size_t index) {
-  tconv3d_desc desc = index % 2 ? layer_of(3, 4, 3, 2) : layer_of(2, 5, 3, 1);
+  tconv3d_desc desc = index % 2 ? cubic_layer(3, 4, 3, 2) : cubic_layer(2, 5, 3, 1);
   desc.batch = 2;
   desc.input_size[2] = 11;
   if (index == 2) TCONV3D_ALL_AXES(desc.dilation, 2);
@@ -188,5 +159,5 @@ int main(void) {
       cmocka_unit_test(sums_past_the_largest_float_overflow_where_they_may),
       cmocka_unit_test(an_empty_batch_completes_and_writes_nothing),
   };
-  return cmocka_run_group_tests(tests, set_up, tear_down);
+  return cmocka_run_group_tests(tests, rig_set_up, rig_tear_down);
 }

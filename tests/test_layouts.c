@@ -2,10 +2,10 @@
  * crops, permuted, flipped and repeated axes, windows that overlap, of all types, and with what the target held. Against long
  * double; all places between the elements must keep what they hold. TCONV3D_TEST_SEED and TCONV3D_TEST_LAYERS run other and
  * more random layers. A failure prints the seed, the layer and the strides. */
-#include <stdlib.h>
 #include <string.h>
 
 #include "support/call_check.h"
+#include "support/layers.h"
 #include "support/operands.h"
 
 enum { RANDOM_LAYERS = 4 };
@@ -13,39 +13,15 @@ enum { RANDOM_LAYERS = 4 };
 static uint64_t seed = 20241120;
 
 static int set_up(void **state) {
-  static struct rig rig;
-  const char *text = getenv("TCONV3D_TEST_SEED");
-  if (text) seed = strtoull(text, NULL, 0);
-  print_message("# TCONV3D_TEST_SEED=%llu\n", (unsigned long long)seed);
-  rig_open(&rig);
-  *state = &rig;
-  return 0;
+  seed = rig_seed(seed);
+  return rig_set_up(state);
 }
 
-static int tear_down(void **state) {
-  rig_close(*state);
-  return 0;
-}
-
-static const tconv3d_operation operations[] = {TCONV3D_FORWARD, TCONV3D_CONVOLUTION, TCONV3D_GRAD_INPUT, TCONV3D_GRAD_WEIGHT,
-                                               TCONV3D_GRAD_BIAS};
-enum { OPERATIONS = 5 };
-
-/* Groups, steps, rows that end in parts of vectors, a vector of channels and a part in each group of the larger tensor. Without
- * zeros around x in convolutions, of which there is one behind a gradient with respect to the input too. */
+/* A vector of channels and a part in each group of the larger tensor. Without zeros around x in convolutions, of which there is
+ * one behind a gradient with respect to the input too. */
 static tconv3d_desc layer_of(tconv3d_operation operation) {
-  bool convolves = operation == TCONV3D_CONVOLUTION;
-  tconv3d_desc desc = TCONV3D_DESC_INIT;
-  desc.batch = 2;
-  desc.groups = 2;
-  desc.in_channels = convolves ? 20 : 4;
-  desc.out_channels = convolves ? 4 : 20;
-  for (int a = 0; a < 3; ++a) {
-    desc.input_size[a] = (const int64_t[]){2, convolves ? 5 : 3, convolves ? 43 : 21}[a];
-    desc.kernel_size[a] = (const int64_t[]){1, 2, 3}[a];
-    desc.stride[a] = (const int64_t[]){1, 2, 2}[a];
-    desc.padding[a] = (const int64_t[]){0, 0, convolves || operation == TCONV3D_GRAD_INPUT ? 0 : 1}[a];
-  }
+  tconv3d_desc desc = operation_layer(operation, 20);
+  if (operation == TCONV3D_CONVOLUTION || operation == TCONV3D_GRAD_INPUT) desc.padding[2] = 0;
   return desc;
 }
 
@@ -113,7 +89,7 @@ static void check_all(const struct rig *rig, struct asked asked) {
 static void every_operation_is_right_by_every_algorithm_in_every_layout(void **state) {
   rows_by_phase = last_by_channels = in_place_served = 0;
   for (size_t i = 0; i < OPERATIONS; ++i)
-    for (size_t c = 0; c < CASES; ++c) check_all(*state, asked_for(c, operations[i]));
+    for (size_t c = 0; c < CASES; ++c) check_all(*state, asked_for(c, all_operations[i]));
   assert_true(rows_by_phase > 0);
   assert_true(last_by_channels > 0);
   assert_true(in_place_served > 0);
@@ -121,10 +97,10 @@ static void every_operation_is_right_by_every_algorithm_in_every_layout(void **s
 
 static void an_empty_batch_leaves_beta_times_what_the_target_held(void **state) {
   for (size_t i = 0; i < OPERATIONS; ++i) {
-    struct asked asked = {.desc = layer_of(operations[i]), .operation = operations[i], .seed = seed, .beta = -0.5};
+    struct asked asked = {.desc = layer_of(all_operations[i]), .operation = all_operations[i], .seed = seed, .beta = -0.5};
     struct rng rng = {seed}, of_w = {seed + VIEW_ANY};
     asked.desc.batch = 0;
-    views_random(&rng, &of_w, &asked.desc, operations[i], (struct view_kinds){VIEW_ANY, VIEW_ANY, VIEW_ANY});
+    views_random(&rng, &of_w, &asked.desc, all_operations[i], (struct view_kinds){VIEW_ANY, VIEW_ANY, VIEW_ANY});
     assert_non_null(call_check_both(*state, asked));
   }
 }
@@ -134,19 +110,19 @@ static void an_empty_batch_leaves_beta_times_what_the_target_held(void **state) 
 /* Those of axes of one element may be anything. */
 static void strides_that_are_dense_are_served_as_a_dense_layout(void **state) {
   for (size_t i = 0; i < OPERATIONS; ++i) {
-    struct asked asked = {.desc = layer_of(operations[i]), .operation = operations[i]};
+    struct asked asked = {.desc = layer_of(all_operations[i]), .operation = all_operations[i]};
     tconv3d_desc *desc = &asked.desc;
     desc->batch = 1;
     const struct asked dense = asked;
     struct views views;
-    assert_true(views_of(&views, desc, operations[i]));
+    assert_true(views_of(&views, desc, all_operations[i]));
     desc->x_layout = desc->w_layout = desc->y_layout = TCONV3D_STRIDED;
     memcpy(desc->x_strides, views.x.stride, sizeof desc->x_strides);
     memcpy(desc->w_strides, views.w.stride, sizeof desc->w_strides);
     memcpy(desc->y_strides, views.y.stride, sizeof desc->y_strides);
     desc->x_strides[0] = 7, desc->y_strides[0] = INT64_MIN, desc->w_strides[2] = -1;
     for (size_t a = 0; t3_algorithm_at(a); ++a) assert_int_equal(serves(*state, &asked, a), serves(*state, &dense, a));
-    if (operations[i] == TCONV3D_FORWARD) assert_non_null(call_check_both(*state, asked));
+    if (all_operations[i] == TCONV3D_FORWARD) assert_non_null(call_check_both(*state, asked));
   }
 }
 
@@ -183,11 +159,10 @@ static void check_any(const struct rig *rig, struct asked asked, struct rng *rng
 }
 
 static void random_layers_in_random_layouts_are_right(void **state) {
-  const char *text = getenv("TCONV3D_TEST_LAYERS");
-  uint64_t count = text ? strtoull(text, NULL, 0) : RANDOM_LAYERS;
+  uint64_t count = rig_number("TCONV3D_TEST_LAYERS", RANDOM_LAYERS);
   for (uint64_t i = 0; i < count; ++i) {
     struct rng rng = {seed + i};
-    struct asked asked = {.operation = operations[i % OPERATIONS], .seed = seed + i};
+    struct asked asked = {.operation = all_operations[i % OPERATIONS], .seed = seed + i};
     do random_layer(&rng, &asked.desc);
     while (!is_small(&asked.desc));
     if (asked.operation == TCONV3D_CONVOLUTION) asked.desc = convolution_like(&asked.desc);
@@ -206,7 +181,7 @@ static void tensors_of_every_type_lie_in_any_layout(void **state) {
       {VIEW_ROWS, VIEW_PADDED, VIEW_PADDED}, {VIEW_LAST_PADDED, VIEW_PADDED, VIEW_LAST}, {VIEW_ANY, VIEW_ANY, VIEW_ANY}};
   const struct rig *rig = *state;
   for (size_t i = 0; i < OPERATIONS; ++i) {
-    const tconv3d_operation operation = operations[i];
+    const tconv3d_operation operation = all_operations[i];
     struct asked asked = {.desc = layer_of(operation), .operation = operation, .seed = seed + i};
     struct rng rng = {seed + i};
     if (i % 3 == 2 && !rig->device.float64) continue;
@@ -225,5 +200,5 @@ int main(void) {
       cmocka_unit_test(random_layers_in_random_layouts_are_right),
       cmocka_unit_test(tensors_of_every_type_lie_in_any_layout),
   };
-  return cmocka_run_group_tests(tests, set_up, tear_down);
+  return cmocka_run_group_tests(tests, set_up, rig_tear_down);
 }

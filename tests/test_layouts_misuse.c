@@ -5,30 +5,9 @@
 #include <string.h>
 
 #include "support/call.h"
+#include "support/layers.h"
 
 static const uint64_t seed = 20241122;
-
-static int set_up(void **state) {
-  static struct rig rig;
-  rig_open(&rig);
-  *state = &rig;
-  return 0;
-}
-
-static int tear_down(void **state) {
-  rig_close(*state);
-  return 0;
-}
-
-static tconv3d_desc small_layer(void) {
-  tconv3d_desc desc = TCONV3D_DESC_INIT;
-  desc.batch = 2;
-  desc.in_channels = 4;
-  desc.out_channels = 6;
-  desc.groups = 2;
-  for (int a = 0; a < 3; ++a) desc.input_size[a] = 3 + a, desc.kernel_size[a] = a ? 3 : 2;
-  return desc;
-}
 
 /* A call whose tensors all start above their lowest places, and what is right for it. */
 struct scene {
@@ -312,5 +291,5 @@ int main(void) {
       cmocka_unit_test(a_residual_is_y_itself_or_apart_from_it),
       cmocka_unit_test(host_arrays_that_are_missing_or_overlap_are_refused),
   };
-  return cmocka_run_group_tests(tests, set_up, tear_down);
+  return cmocka_run_group_tests(tests, rig_set_up, rig_tear_down);
 }

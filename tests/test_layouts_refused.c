@@ -3,35 +3,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "support/layers.h"
 #include "support/operands.h"
 #include "support/rig.h"
 #include "support/views.h"
-
-enum { OPERATIONS = 5 };
-
-static int set_up(void **state) {
-  static struct rig rig;
-  rig_open(&rig);
-  *state = &rig;
-  return 0;
-}
-
-static int tear_down(void **state) {
-  rig_close(*state);
-  return 0;
-}
-
-/* y is (2, 6, 4, 6, 7) of the transposed layer, (2, 6, 2, 2, 3) of the convolution; w is (4, 3, 2, 3, 3) and (6, 2, 2, 3, 3).
- */
-static tconv3d_desc small_layer(void) {
-  tconv3d_desc desc = TCONV3D_DESC_INIT;
-  desc.batch = 2;
-  desc.in_channels = 4;
-  desc.out_channels = 6;
-  desc.groups = 2;
-  for (int a = 0; a < 3; ++a) desc.input_size[a] = 3 + a, desc.kernel_size[a] = a ? 3 : 2;
-  return desc;
-}
 
 /* ---- layouts of a descriptor ---- */
 
@@ -193,5 +168,5 @@ int main(void) {
       cmocka_unit_test(strides_past_63_bits_are_refused_by_axis),
       cmocka_unit_test(a_view_too_large_for_the_device_is_refused),
   };
-  return cmocka_run_group_tests(tests, set_up, tear_down);
+  return cmocka_run_group_tests(tests, rig_set_up, rig_tear_down);
 }

@@ -9,18 +9,8 @@
 static uint64_t seed = 20241123;
 
 static int set_up(void **state) {
-  static struct rig rig;
-  const char *text = getenv("TCONV3D_TEST_SEED");
-  if (text) seed = strtoull(text, NULL, 0);
-  print_message("# TCONV3D_TEST_SEED=%llu\n", (unsigned long long)seed);
-  rig_open(&rig);
-  *state = &rig;
-  return 0;
-}
-
-static int tear_down(void **state) {
-  rig_close(*state);
-  return 0;
+  seed = rig_seed(seed);
+  return rig_set_up(state);
 }
 
 /* Rows of y of 2*width. */
@@ -188,6 +178,27 @@ static void a_tuning_is_of_one_layout(void **state) {
   }
 }
 
+static void the_gradient_of_the_bias_has_no_layouts_of_x_and_w(void **state) {
+  const struct rig *rig = *state;
+  tconv3d_desc desc = layer_of(6, 8, 2, 17);
+  tconv3d_tune_options options = TCONV3D_TUNE_OPTIONS_INIT;
+  tconv3d_tune_result result;
+  options.seconds = 1e-3;
+  options.operation = TCONV3D_GRAD_BIAS;
+  assert_ok(tconv3d_tune(rig->context, &desc, &options, &result));
+  if (!result.stored) skip();
+  tconv3d_plan_options plan_options = TCONV3D_PLAN_OPTIONS_INIT;
+  plan_options.operation = TCONV3D_GRAD_BIAS;
+  for (int of_y = 0; of_y < 2; ++of_y) {
+    tconv3d_plan *plan = NULL;
+    desc.x_layout = desc.w_layout = TCONV3D_CHANNELS_LAST;
+    desc.y_layout = of_y ? TCONV3D_CHANNELS_LAST : TCONV3D_DENSE;
+    assert_ok(tconv3d_plan_create(rig->context, &desc, &plan_options, &plan));
+    assert_int_equal(strstr(tconv3d_plan_explain(plan), "chosen as tuned") != NULL, !of_y);
+    tconv3d_plan_destroy(plan);
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(residuals_lie_as_y_does_with_rows_from_channels),
@@ -198,6 +209,7 @@ int main(void) {
       cmocka_unit_test(results_stored_past_the_caches_keep_what_lies_between),
       cmocka_unit_test(layers_in_any_layout_can_be_tuned),
       cmocka_unit_test(a_tuning_is_of_one_layout),
+      cmocka_unit_test(the_gradient_of_the_bias_has_no_layouts_of_x_and_w),
   };
-  return cmocka_run_group_tests(tests, set_up, tear_down);
+  return cmocka_run_group_tests(tests, set_up, rig_tear_down);
 }

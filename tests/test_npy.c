@@ -16,18 +16,6 @@
 #include "files/npy.h"
 #include "support/scratch.h"
 
-static int open_scratch(void **state) {
-  static struct scratch scratch;
-  scratch_open(&scratch);
-  *state = &scratch;
-  return 0;
-}
-
-static int close_scratch(void **state) {
-  scratch_close(*state);
-  return 0;
-}
-
 /* ---- building files by hand ---- */
 
 struct bytes {
@@ -381,5 +369,5 @@ int main(void) {
       cmocka_unit_test(a_written_file_is_what_numpy_writes),
       cmocka_unit_test(a_shape_too_large_for_memory_is_refused),
   };
-  return cmocka_run_group_tests(tests, open_scratch, close_scratch);
+  return cmocka_run_group_tests(tests, scratch_set_up, scratch_tear_down);
 }

@@ -15,18 +15,6 @@
 #include "files/output.h"
 #include "support/scratch.h"
 
-static int open_scratch(void **state) {
-  static struct scratch scratch;
-  scratch_open(&scratch);
-  *state = &scratch;
-  return 0;
-}
-
-static int close_scratch(void **state) {
-  scratch_close(*state);
-  return 0;
-}
-
 static void an_output_replaces_the_old_file_only_when_it_is_committed(void **state) {
   const struct scratch *scratch = *state;
   char path[SCRATCH_PATH], *text;
@@ -128,5 +116,5 @@ int main(void) {
       cmocka_unit_test(an_output_that_cannot_be_is_refused),
       cmocka_unit_test(a_full_disk_is_a_fault_of_the_commit),
   };
-  return cmocka_run_group_tests(tests, open_scratch, close_scratch);
+  return cmocka_run_group_tests(tests, scratch_set_up, scratch_tear_down);
 }

@@ -198,19 +198,18 @@ static void refuses(const char *directory, const char *why) {
 static void the_cache_is_made_for_its_owner_alone(void **state) {
   const place *here = *state;
   struct stat info;
-  char deep[128], reason[192];
+  char deep[SCRATCH_PATH], reason[192];
   if (without_sqlite()) skip();
   const mode_t before = umask(0);
-  snprintf(deep, sizeof deep, "%s/a/b//c/", here->directory);
+  scratch_path(&here->scratch, "a/b//c/", deep);
   t3_store *store = t3_store_open(deep, ROOM, reason, sizeof reason);
   umask(before);
   assert_non_null(store);
   t3_store_close(store);
   static const char *const names[] = {"a", "a/b", "a/b/c", "a/b/c/cache.db", "a/b/c/cache.lock"};
   for (int i = 0; i < 5; ++i) {
-    char path[128];
-    snprintf(path, sizeof path, "%s/%s", here->directory, names[i]);
-    assert_int_equal(stat(path, &info), 0);
+    char path[SCRATCH_PATH];
+    assert_int_equal(stat(scratch_path(&here->scratch, names[i], path), &info), 0);
     assert_int_equal(info.st_mode & 07777, i < 3 ? 0700 : 0600);
   }
 }
@@ -234,7 +233,7 @@ static void what_others_can_write_is_refused(void **state) {
 
 static void what_others_own_is_refused(void **state) {
   const place *here = *state;
-  char link[128];
+  char link[SCRATCH_PATH];
   if (geteuid() != 0) skip(); /* only root can give files away */
   t3_store_close(open_store(here, ROOM));
   assert_int_equal(chown(here->file, NOBODY, NOBODY), 0);
@@ -242,7 +241,7 @@ static void what_others_own_is_refused(void **state) {
   assert_int_equal(chown(here->file, 0, 0) | chown(here->cache, NOBODY, NOBODY), 0);
   refuses(here->cache, "owned by user 65534");
   assert_int_equal(chown(here->cache, 0, 0), 0);
-  snprintf(link, sizeof link, "%s/link", here->directory);
+  scratch_path(&here->scratch, "link", link);
   assert_int_equal(symlink("cache", link) | lchown(link, NOBODY, NOBODY), 0);
   refuses(link, "symbolic link");
   strcat(link, "/");
@@ -251,9 +250,9 @@ static void what_others_own_is_refused(void **state) {
 
 static void what_is_no_file_is_refused(void **state) {
   const place *here = *state;
-  char other[128];
+  char other[SCRATCH_PATH];
   t3_store_close(open_store(here, ROOM));
-  snprintf(other, sizeof other, "%s/other.db", here->directory);
+  scratch_path(&here->scratch, "other.db", other);
   assert_int_equal(rename(here->file, other) | symlink(other, here->file), 0);
   refuses(here->cache, "not a regular file");
   assert_int_equal(unlink(here->file) | mkfifo(here->file, 0600), 0);
@@ -266,9 +265,9 @@ static void what_is_no_file_is_refused(void **state) {
 
 static void a_directory_behind_the_users_own_link_is_used(void **state) {
   const place *here = *state;
-  char link[128], reason[192];
+  char link[SCRATCH_PATH], reason[192];
   t3_store_close(open_store(here, ROOM));
-  snprintf(link, sizeof link, "%s/link", here->directory);
+  scratch_path(&here->scratch, "link", link);
   assert_int_equal(symlink("cache", link), 0);
   t3_store *store = t3_store_open(link, ROOM, reason, sizeof reason);
   assert_non_null(store);
@@ -284,13 +283,13 @@ static void a_relative_directory_stays_the_same_after_a_chdir(void **state) {
   char before[512], reason[192];
   if (without_sqlite()) skip();
   assert_non_null(getcwd(before, sizeof before));
-  assert_int_equal(chdir(here->directory), 0);
+  assert_int_equal(chdir(here->scratch.folder), 0);
   t3_store *store = t3_store_open("file:x?mode=ro", ROOM, reason, sizeof reason); /* a name, no URI */
   assert_int_equal(chdir(before), 0);
   assert_non_null(store);
   put_number(store, 1, 10);
-  char path[128];
-  snprintf(path, sizeof path, "%s/file:x?mode=ro/cache.db", here->directory);
+  char path[SCRATCH_PATH];
+  scratch_path(&here->scratch, "file:x?mode=ro/cache.db", path);
   assert_int_equal(unlink(path), 0);
   put_number(store, 1, 10);
   assert_int_equal(get_number(store, 1, 10), RIGHT);
@@ -383,7 +382,7 @@ static void a_query_says_why_there_is_no_cache(void **state) {
   for (size_t i = 0; i < sizeof lengths / sizeof *lengths; ++i) {
     memset(long_name, '/', lengths[i]);
     for (size_t k = 1; k < lengths[i]; k += 2) long_name[k] = 'n';
-    memcpy(long_name, here->directory, strlen(here->directory));
+    memcpy(long_name, here->scratch.folder, strlen(here->scratch.folder));
     long_name[lengths[i]] = '\0';
     set_places(long_name, NULL, NULL);
     assert_int_equal(tconv3d_cache_query(&info), TCONV3D_OK);

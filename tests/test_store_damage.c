@@ -66,7 +66,7 @@ static void damage_hides_kept_entries_and_never_changes_them(void **state) {
     t3_store_keep(store, key, 6, value, sizeof value);
   }
   t3_store_close(store);
-  unsigned char *image = read_file(here->file, &size);
+  unsigned char *image = read_image(here, &size);
   for (size_t i = 0; i < size; i += image[i] ? 1 : 5) {
     struct seen seen = {0, 0};
     const unsigned char was = image[i];
@@ -207,11 +207,11 @@ static void a_cache_deleted_while_open_is_made_again(void **state) {
   assert_int_equal(get_number(store, 1, 100), MISS);
   put_number(store, 1, 100);
   assert_int_equal(get_number(store, 1, 100), RIGHT);
-  remove_tree(here->cache);
+  scratch_remove(&here->scratch, "cache");
   assert_int_equal(get_number(store, 1, 100), MISS);
   put_number(store, 1, 100);
   assert_int_equal(get_number(store, 1, 100), RIGHT);
-  remove_tree(here->cache);
+  scratch_remove(&here->scratch, "cache");
   write_file(here->cache, "in the way", 10);
   put_number(store, 1, 100);
   assert_int_equal(get_number(store, 1, 100), MISS);
@@ -229,14 +229,14 @@ static bool drop_root(void) {
 }
 
 static void read_only(const place *here, mode_t directory, mode_t file, answer expected) {
-  char path[128];
+  char path[SCRATCH_PATH];
   t3_store *store = open_store(here, ROOM);
   put_number(store, 1, 5000);
   t3_store_close(store);
-  snprintf(path, sizeof path, "%s/cache.lock", here->cache);
+  scratch_path(&here->scratch, "cache/cache.lock", path);
   assert_int_equal(chmod(here->file, file) | chmod(path, file) | chmod(here->cache, directory), 0);
   if (geteuid() == 0) {
-    const char *const all[] = {path, here->file, here->cache, here->directory};
+    const char *const all[] = {path, here->file, here->cache, here->scratch.folder};
     for (int i = 0; i < 4; ++i) assert_int_equal(chown(all[i], NOBODY, NOBODY), 0);
   }
   pid_t child = fork();
@@ -275,7 +275,7 @@ static void damage_in_a_read_only_directory_is_a_miss(void **state) {
   free(image);
   assert_int_equal(chmod(here->cache, 0500), 0);
   if (geteuid() == 0) {
-    const char *const all[] = {here->file, here->cache, here->directory};
+    const char *const all[] = {here->file, here->cache, here->scratch.folder};
     for (int i = 0; i < 3; ++i) assert_int_equal(chown(all[i], NOBODY, NOBODY), 0);
   }
   pid_t child = fork();

@@ -7,22 +7,13 @@
 #include <string.h>
 
 #include "support/call.h"
+#include "support/layers.h"
 
 static uint64_t seed = 20241103;
 
 static int set_up(void **state) {
-  static struct rig rig;
-  const char *text = getenv("TCONV3D_TEST_SEED");
-  if (text) seed = strtoull(text, NULL, 0);
-  print_message("# TCONV3D_TEST_SEED=%llu\n", (unsigned long long)seed);
-  rig_open(&rig);
-  *state = &rig;
-  return 0;
-}
-
-static int tear_down(void **state) {
-  rig_close(*state);
-  return 0;
+  seed = rig_seed(seed);
+  return rig_set_up(state);
 }
 
 static const tconv3d_dtype shorts[] = {TCONV3D_F16, TCONV3D_BF16};
@@ -173,24 +164,8 @@ static void float32_is_rounded_to_short_types_once_and_to_nearest(void **state) 
 
 /* ---- operations ---- */
 
-static const tconv3d_operation operations[] = {TCONV3D_FORWARD, TCONV3D_CONVOLUTION, TCONV3D_GRAD_INPUT, TCONV3D_GRAD_WEIGHT,
-                                               TCONV3D_GRAD_BIAS};
-enum { OPERATIONS = 5 };
-
-/* Groups, strides, rows that end in parts of vectors. */
 static tconv3d_desc layer_of(tconv3d_operation operation, tconv3d_dtype dtype, tconv3d_dtype weight_dtype) {
-  bool convolves = operation == TCONV3D_CONVOLUTION;
-  tconv3d_desc desc = TCONV3D_DESC_INIT;
-  desc.batch = 2;
-  desc.groups = 2;
-  desc.in_channels = convolves ? 6 : 4;
-  desc.out_channels = convolves ? 4 : 6;
-  for (int a = 0; a < 3; ++a) {
-    desc.input_size[a] = (const int64_t[]){2, convolves ? 5 : 3, convolves ? 43 : 21}[a];
-    desc.kernel_size[a] = (const int64_t[]){1, 2, 3}[a];
-    desc.stride[a] = (const int64_t[]){1, 2, 2}[a];
-    desc.padding[a] = (const int64_t[]){0, 0, 1}[a];
-  }
+  tconv3d_desc desc = operation_layer(operation, 6);
   desc.dtype = dtype;
   desc.weight_dtype = weight_dtype;
   return desc;
@@ -230,8 +205,8 @@ static void every_operation_is_right_by_every_algorithm_in_each_type(void **stat
       const char *name;
       size_t served = 0;
       for (size_t a = 0; (name = tconv3d_algorithm_name(a)); ++a) {
-        struct asked asked = {.desc = layer_of(operations[i], types[t], types[t]),
-                              .operation = operations[i],
+        struct asked asked = {.desc = layer_of(all_operations[i], types[t], types[t]),
+                              .operation = all_operations[i],
                               .algorithm = name,
                               .seed = seed + a,
                               .beta = (t + a) % 3 ? 0 : 1};
@@ -249,8 +224,8 @@ static void tensors_and_weights_of_different_types_go_together(void **state) {
   enum { PAIRS = sizeof pairs / sizeof *pairs };
   for (size_t p = 0; p < PAIRS; ++p)
     for (size_t i = 0; i < OPERATIONS; ++i) {
-      struct asked asked = {.desc = layer_of(operations[i], pairs[p][0], pairs[p][1]),
-                            .operation = operations[i],
+      struct asked asked = {.desc = layer_of(all_operations[i], pairs[p][0], pairs[p][1]),
+                            .operation = all_operations[i],
                             .seed = seed + p,
                             .beta = (p + i) % 3 ? 0 : -0.5};
       size_t count = 0, at = p;
@@ -263,7 +238,7 @@ static void tensors_and_weights_of_different_types_go_together(void **state) {
 static void the_automatic_choice_serves_every_type(void **state) {
   for (size_t i = 0; i < OPERATIONS; ++i) {
     struct asked asked = {
-        .desc = layer_of(operations[i], shorts[i % 2], shorts[i % 2]), .operation = operations[i], .seed = seed};
+        .desc = layer_of(all_operations[i], shorts[i % 2], shorts[i % 2]), .operation = all_operations[i], .seed = seed};
     assert_true(check_both(*state, asked));
     asked.desc.batch = 0;
     assert_true(check_both(*state, asked));
@@ -278,5 +253,5 @@ int main(void) {
       cmocka_unit_test(tensors_and_weights_of_different_types_go_together),
       cmocka_unit_test(the_automatic_choice_serves_every_type),
   };
-  return cmocka_run_group_tests(tests, set_up, tear_down);
+  return cmocka_run_group_tests(tests, set_up, rig_tear_down);
 }

@@ -17,7 +17,13 @@
 #include "support/launch.h"
 #include "tconv3d/interpolate.h"
 
-static struct launch upsampler;
+static const struct launch *upsampler;
+
+static int set_up(void **state) {
+  const int status = launch_set_up(state);
+  upsampler = *state;
+  return status;
+}
 
 static const char *const kernel_names[] = {"nearest", "linear", "cubic"};
 static const int64_t factors[][3] = {{1, 1, 1}, {2, 2, 2}, {3, 3, 3}, {1, 2, 5}, {4, 1, 3}, {2, 8, 1}};
@@ -220,12 +226,12 @@ static void slice_timing_survives_where_slices_do(void **state) {
 /* ---- the command ---- */
 
 #define NEEDS_DEVICE() \
-  if (!upsampler.has_device) skip()
+  if (!upsampler->has_device) skip()
 
 static void save(const struct volume *volume, const char *name) {
   char path[SCRATCH_PATH];
   struct fault fault = {0};
-  if (!volume_save(volume, scratch_path(&upsampler.scratch, name, path), &fault)) fail_msg("%s", fault.text);
+  if (!volume_save(volume, scratch_path(&upsampler->scratch, name, path), &fault)) fail_msg("%s", fault.text);
 }
 
 static struct volume run_upsample(const char *arguments, const char *out) {
@@ -233,10 +239,10 @@ static struct volume run_upsample(const char *arguments, const char *out) {
   struct process_result result;
   struct volume volume;
   struct fault fault = {0};
-  launch_done(&upsampler, AS_THEY_ARE, arguments, &result);
+  launch_done(upsampler, AS_THEY_ARE, arguments, &result);
   assert_int_equal(result.out_bytes, 0);
   process_free(&result);
-  if (!volume_read(scratch_path(&upsampler.scratch, out, path), &volume, &fault)) fail_msg("%s", fault.text);
+  if (!volume_read(scratch_path(&upsampler->scratch, out, path), &volume, &fault)) fail_msg("%s", fault.text);
   return volume;
 }
 
@@ -295,7 +301,7 @@ static void every_volume_of_a_series_is_refined(void **state) {
     assert_int_equal(((int16_t *)got.data)[i], ((int16_t *)volume.data)[t * 12 + d / 2 * 6 + h / 2 * 2 + w / 2]);
   }
   size_t bytes = 0;
-  char *png = scratch_read(&upsampler.scratch, "p.png", &bytes);
+  char *png = scratch_read(&upsampler->scratch, "p.png", &bytes);
   assert_non_null(png);
   assert_true(bytes > 100 && !memcmp(png, "\x89PNG\r\n\x1a\n", 8));
   free(png);
@@ -328,10 +334,10 @@ static void wrong_use_is_one_line_and_leaves_no_file(void **state) {
   struct volume volume = make_volume(VOLUME_U8, size, 1);
   save(&volume, "ok.nii");
   volume_free(&volume);
-  scratch_write(&upsampler.scratch, "bad.nii", "\x5c\1\0", 3);
+  scratch_write(&upsampler->scratch, "bad.nii", "\x5c\1\0", 3);
   for (size_t i = 0; i < sizeof cases / sizeof *cases; ++i)
-    launch_refused(&upsampler, AS_THEY_ARE, cases[i].arguments, EXIT_WRONG_USE, cases[i].words);
-  launch_refused(&upsampler, NO_PLATFORM, "upsample ok.nii new.nii --png new.png", EXIT_OTHER, "");
+    launch_refused(upsampler, AS_THEY_ARE, cases[i].arguments, EXIT_WRONG_USE, cases[i].words);
+  launch_refused(upsampler, NO_PLATFORM, "upsample ok.nii new.nii --png new.png", EXIT_OTHER, "");
 }
 
 int main(int argc, char **argv) {
@@ -347,8 +353,6 @@ int main(int argc, char **argv) {
       cmocka_unit_test(every_volume_of_a_series_is_refined),
       cmocka_unit_test(wrong_use_is_one_line_and_leaves_no_file),
   };
-  if (!launch_open(&upsampler, argc, argv)) return 1;
-  const int failed = cmocka_run_group_tests(tests, NULL, NULL);
-  launch_close(&upsampler);
-  return failed;
+  launch_arguments(argc, argv);
+  return cmocka_run_group_tests(tests, set_up, launch_tear_down);
 }

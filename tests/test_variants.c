@@ -14,18 +14,6 @@
 
 static const uint64_t default_seed = 20240609;
 
-static int set_up(void **state) {
-  static struct rig rig;
-  rig_open(&rig);
-  *state = &rig;
-  return 0;
-}
-
-static int tear_down(void **state) {
-  rig_close(*state);
-  return 0;
-}
-
 typedef void check(const struct rig *rig, tconv3d_operation operation, const tconv3d_desc *desc, const t3_candidate *candidate,
                    uint64_t seed);
 
@@ -236,5 +224,5 @@ int main(void) {
       cmocka_unit_test(no_kernel_reads_outside_x),
       cmocka_unit_test(some_variants_of_gradients_and_convolutions_are_exact),
   };
-  return cmocka_run_group_tests(tests, set_up, tear_down);
+  return cmocka_run_group_tests(tests, rig_set_up, rig_tear_down);
 }

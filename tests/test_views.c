@@ -5,13 +5,12 @@
 #include <string.h>
 
 #include "geometry/geometry.h"
+#include "support/layers.h"
 #include "support/operands.h"
 #include "support/rig.h"
 #include "support/views.h"
 
 static const uint64_t seed = 20241121;
-
-enum { OPERATIONS = 5 };
 
 /* ---- tconv3d_strides ---- */
 

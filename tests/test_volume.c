@@ -7,30 +7,23 @@
 
 #include <cmocka.h>
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 #include <zlib.h>
 
 #include "files/volume.h"
+#include "support/scratch.h"
 
-static char folder[] = "/tmp/test_volume_XXXXXX";
-static char path_plain[64], path_gzip[64];
+static const struct scratch *scratch;
+static char path_plain[SCRATCH_PATH], path_gzip[SCRATCH_PATH];
+static const char plain[] = "a.nii", gzip[] = "a.nii.gz";
 
-static int make_folder(void **state) {
-  (void)state;
-  if (!mkdtemp(folder)) return 1;
-  snprintf(path_plain, sizeof path_plain, "%s/a.nii", folder);
-  snprintf(path_gzip, sizeof path_gzip, "%s/a.nii.gz", folder);
+static int set_up(void **state) {
+  scratch_set_up(state);
+  scratch = *state;
+  scratch_path(scratch, plain, path_plain);
+  scratch_path(scratch, gzip, path_gzip);
   return 0;
-}
-
-static int remove_folder(void **state) {
-  (void)state;
-  unlink(path_plain);
-  unlink(path_gzip);
-  return rmdir(folder);
 }
 
 /* A file of 4 x 3 x 2 voxels (x, y, z) in memory. */
@@ -105,24 +98,19 @@ static struct image make_image(int version, bool big, enum volume_type type) {
   return image;
 }
 
-static void write_bytes(const char *path, const void *bytes, size_t size) {
-  FILE *file = fopen(path, "wb");
-  assert_non_null(file);
-  assert_int_equal(fwrite(bytes, 1, size, file), size);
-  assert_int_equal(fclose(file), 0);
-}
-
-static void write_gzip(const char *path, const void *bytes, size_t size) {
-  gzFile file = gzopen(path, "wb");
+static void write_gzip(const void *bytes, size_t size) {
+  gzFile file = gzopen(path_gzip, "wb");
   assert_non_null(file);
   assert_int_equal(gzwrite(file, bytes, (unsigned)size), size);
   assert_int_equal(gzclose(file), Z_OK);
 }
 
-static bool read_image(const struct image *image, bool gzip, struct volume *volume, struct fault *fault) {
-  const char *path = gzip ? path_gzip : path_plain;
-  (gzip ? write_gzip : write_bytes)(path, image->bytes, image->size);
-  return volume_read(path, volume, fault);
+static bool read_image(const struct image *image, bool compressed, struct volume *volume, struct fault *fault) {
+  if (compressed)
+    write_gzip(image->bytes, image->size);
+  else
+    scratch_write(scratch, plain, image->bytes, image->size);
+  return volume_read(compressed ? path_gzip : path_plain, volume, fault);
 }
 
 /* The file at path is refused with exit code 2 and one line in which word occurs. */
@@ -136,7 +124,7 @@ static void assert_refused(const char *path, const char *word) {
 }
 
 static void refuse_image(const struct image *image, const char *word) {
-  write_bytes(path_plain, image->bytes, image->size);
+  scratch_write(scratch, plain, image->bytes, image->size);
   assert_refused(path_plain, word);
 }
 
@@ -195,6 +183,7 @@ static void a_saved_volume_is_read_back_the_same(void **state) {
       volume_free(&made);
       volume_free(&read);
     }
+  assert_int_equal(scratch_count(scratch), 2); /* the two files, and nothing beside them */
 }
 
 static void a_side_past_32767_makes_version_2(void **state) {
@@ -344,7 +333,7 @@ static void pairs_and_analyze_are_refused_by_name(void **state) {
   assert_refused("scan.hdr", "pairs");
   assert_refused("scan.img", "pairs");
   assert_refused("/nonexistent/scan.nii", "cannot open");
-  assert_refused(folder, "cannot read");
+  assert_refused(scratch->folder, "cannot read");
 }
 
 static void a_file_cut_anywhere_is_refused(void **state) {
@@ -352,7 +341,7 @@ static void a_file_cut_anywhere_is_refused(void **state) {
   for (int version = 1; version <= 2; ++version) {
     const struct image image = make_image(version, version == 2, VOLUME_I16);
     for (size_t size = 0; size < image.size; ++size) {
-      write_bytes(path_plain, image.bytes, size);
+      scratch_write(scratch, plain, image.bytes, size);
       assert_refused(path_plain, "truncated");
     }
   }
@@ -360,23 +349,22 @@ static void a_file_cut_anywhere_is_refused(void **state) {
 
 static void a_compressed_file_cut_anywhere_is_refused(void **state) {
   (void)state;
-  static unsigned char packed[4096];
+  size_t size;
   const struct image image = make_image(1, false, VOLUME_U8);
-  write_gzip(path_gzip, image.bytes, image.size);
-  FILE *file = fopen(path_gzip, "rb");
-  assert_non_null(file);
-  const size_t size = fread(packed, 1, sizeof packed, file);
-  fclose(file);
+  write_gzip(image.bytes, image.size);
+  char *packed = scratch_read(scratch, gzip, &size);
+  assert_non_null(packed);
   for (size_t cut = 0; cut < size; ++cut) {
-    write_bytes(path_gzip, packed, cut);
+    scratch_write(scratch, gzip, packed, cut);
     assert_refused(path_gzip, cut < 4 ? "" : "truncated");
   }
   packed[size - 6] ^= 1; /* in the checksum */
-  write_bytes(path_gzip, packed, size);
+  scratch_write(scratch, gzip, packed, size);
   assert_refused(path_gzip, "cannot read");
   memset(packed + 10, 0xff, size - 10);
-  write_bytes(path_gzip, packed, size);
+  scratch_write(scratch, gzip, packed, size);
   assert_refused(path_gzip, "cannot read");
+  free(packed);
 }
 
 static void a_stream_that_swells_past_its_header_is_refused(void **state) {
@@ -449,5 +437,5 @@ int main(void) {
       cmocka_unit_test(no_changed_header_byte_does_harm),
       cmocka_unit_test(the_affine_comes_from_sform_then_qform_then_spacing),
   };
-  return cmocka_run_group_tests(tests, make_folder, remove_folder);
+  return cmocka_run_group_tests(tests, set_up, scratch_tear_down);
 }

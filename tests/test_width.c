@@ -5,18 +5,6 @@
 
 #include "support/scene.h"
 
-static int set_up(void **state) {
-  static struct rig rig;
-  rig_open(&rig);
-  *state = &rig;
-  return 0;
-}
-
-static int tear_down(void **state) {
-  rig_close(*state);
-  return 0;
-}
-
 /* Runs the scene's layer in this context with every algorithm. */
 static void scene_run(const struct scene *scene, tconv3d_context *context) {
   tconv3d_plan_options options = TCONV3D_PLAN_OPTIONS_INIT;
@@ -91,5 +79,5 @@ int main(void) {
       cmocka_unit_test(a_wrong_vector_width_is_refused_with_the_rule),
   };
   unsetenv("TCONV3D_VECTOR_WIDTH");
-  return cmocka_run_group_tests(tests, set_up, tear_down);
+  return cmocka_run_group_tests(tests, rig_set_up, rig_tear_down);
 }

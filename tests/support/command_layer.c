@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -58,7 +59,18 @@ void read_float(const struct launch *l, const char *name, struct npy *array) {
   assert_true(npy_convert(array, NPY_F32, &fault));
 }
 
-void assert_same_array(const char *what, const struct npy *got, const struct npy *expected) {
+void command_makes(const struct launch *l, const char *arguments, const char *name) {
+  char path[SCRATCH_PATH];
+  struct process_result result;
+  unlink(scratch_path(&l->scratch, name, path));
+  int names = scratch_count(&l->scratch) + 1;
+  launch_done(l, AS_THEY_ARE, arguments, &result);
+  assert_int_equal(scratch_count(&l->scratch), names);
+  assert_int_equal(result.out_bytes, 0);
+  process_free(&result);
+}
+
+static void assert_same_array(const char *what, const struct npy *got, const struct npy *expected) {
   if (got->type != expected->type || got->rank != expected->rank || memcmp(got->shape, expected->shape, sizeof got->shape) != 0)
     fail_msg("%s: the result is %s of %d axes, expected %s of %d, or another shape", what, npy_type_name(got->type), got->rank,
              npy_type_name(expected->type), expected->rank);
@@ -66,4 +78,12 @@ void assert_same_array(const char *what, const struct npy *got, const struct npy
   for (size_t i = 0; i < got->count; i++)
     if (memcmp((char *)got->data + i * size, (char *)expected->data + i * size, size) != 0)
       fail_msg("%s: element %zu of %zu differs", what, i, got->count);
+}
+
+void assert_array(const struct launch *l, const char *what, const char *name, struct npy *expected) {
+  struct npy got;
+  launch_array(l, name, &got);
+  assert_same_array(what, &got, expected);
+  npy_free(&got);
+  npy_free(expected);
 }

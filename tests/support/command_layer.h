@@ -24,7 +24,10 @@ bool command_serves(const struct launch *launch, const char *operation, const ch
 /* A file of the scratch folder as float32, to be freed. */
 void read_float(const struct launch *launch, const char *name, struct npy *array);
 
-/* The same type, shape and bits; what: for the message. */
-void assert_same_array(const char *what, const struct npy *got, const struct npy *expected);
+/* The command must make this file and no other, and print nothing. */
+void command_makes(const struct launch *launch, const char *arguments, const char *name);
+
+/* The file must have the same type, shape and bits as expected, which is freed; what: for the message. */
+void assert_array(const struct launch *launch, const char *what, const char *name, struct npy *expected);
 
 #endif

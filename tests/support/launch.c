@@ -14,31 +14,39 @@
 /* Building a kernel on a loaded machine takes seconds; a hang takes for ever. */
 static const double limit_seconds = 240;
 
-bool launch_open(struct launch *launch, int argc, char **argv) {
+static const char *command_path;
+
+void launch_arguments(int argc, char **argv) {
+  command_path = argc > 1 ? argv[1] : getenv("TCONV3D_COMMAND");
+}
+
+int launch_set_up(void **state) {
+  static struct launch launch;
   char path[SCRATCH_PATH];
   struct process_result result;
-  const char *command = argc > 1 ? argv[1] : getenv("TCONV3D_COMMAND");
-  memset(launch, 0, sizeof *launch);
-  if (!command) {
-    fprintf(stderr, "the command's path is missing: give it as the first argument or in TCONV3D_COMMAND\n");
-    return false;
+  *state = &launch; /* first: cmocka tears down what could not be set up, too */
+  if (!command_path) {
+    print_error("the command's path is missing: give it as the first argument or in TCONV3D_COMMAND\n");
+    return -1;
   }
-  launch->command = realpath(command, NULL);
-  assert_non_null(launch->command);
-  scratch_open(&launch->scratch);
+  launch.command = realpath(command_path, NULL);
+  assert_non_null(launch.command);
+  scratch_open(&launch.scratch);
   /* What every test's environment names: caches of this test's own, and a folder without drivers. */
   static const char *const folders[] = {".cache", ".pocl", ".drivers"};
   for (size_t i = 0; i < sizeof folders / sizeof *folders; i++)
-    assert_int_equal(mkdir(scratch_path(&launch->scratch, folders[i], path), 0700), 0);
-  launch_done(launch, AS_THEY_ARE, "devices", &result);
-  launch->has_device = strstr(result.out, " yes ") != NULL;
+    assert_int_equal(mkdir(scratch_path(&launch.scratch, folders[i], path), 0700), 0);
+  launch_done(&launch, AS_THEY_ARE, "devices", &result);
+  launch.has_device = strstr(result.out, " yes ") != NULL;
   process_free(&result);
-  return true;
+  return 0;
 }
 
-void launch_close(struct launch *launch) {
+int launch_tear_down(void **state) {
+  struct launch *launch = *state;
   scratch_close(&launch->scratch);
   free(launch->command);
+  return 0;
 }
 
 enum { MAX_WORDS = 64 };
@@ -119,6 +127,20 @@ void launch_refused(const struct launch *l, enum launch_platforms platforms, con
   process_free(&result);
 }
 
+void launch_refuse_all(const struct launch *l, const struct refusal *rows, size_t count) {
+  for (size_t i = 0; i < count; i++) launch_refused(l, NO_PLATFORM, rows[i].arguments, 2, rows[i].words);
+}
+
+void launch_keeps(const struct launch *l, const char *name, const char *arguments, int exit_code, const char *words) {
+  static const char before[] = "earlier";
+  size_t count;
+  scratch_write(&l->scratch, name, before, strlen(before));
+  launch_refused(l, NO_PLATFORM, arguments, exit_code, words);
+  char *after = scratch_read(&l->scratch, name, &count);
+  if (!after || strcmp(after, before) != 0) fail_msg("tconv3d %s: %s is not what it was", arguments, name);
+  free(after);
+}
+
 void launch_done(const struct launch *l, enum launch_platforms platforms, const char *arguments,
                  struct process_result *result) {
   launch(l, platforms, arguments, result);
@@ -144,6 +166,22 @@ void launch_numbers(const struct launch *launch, const char *name, enum npy_type
   bool done = npy_convert(&array, type, &fault) && npy_write(scratch_path(&launch->scratch, name, path), &array, &fault);
   npy_free(&array);
   assert_true(done);
+}
+
+void launch_files(const struct launch *launch, const struct launch_file *files, size_t count) {
+  for (size_t i = 0; i < count; i++) launch_numbers(launch, files[i].name, NPY_F32, files[i].rank, files[i].shape, 3);
+}
+
+void launch_no_arrays(const struct launch *launch, const char *to_cut) {
+  char path[SCRATCH_PATH];
+  size_t count;
+  char *whole = scratch_read(&launch->scratch, to_cut, &count);
+  assert_non_null(whole);
+  scratch_write(&launch->scratch, "cut.npy", whole, count - 1);
+  free(whole);
+  scratch_write(&launch->scratch, "empty.npy", "", 0);
+  scratch_write(&launch->scratch, "text.npy", "this is a text\n", 15);
+  assert_int_equal(mkfifo(scratch_path(&launch->scratch, "pipe", path), 0600), 0);
 }
 
 void launch_array(const struct launch *launch, const char *name, struct npy *array) {

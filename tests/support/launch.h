@@ -15,9 +15,11 @@ struct launch {
   bool has_device; /* `tconv3d devices` shows a usable one */
 };
 
-/* Both are cmocka's group functions' work; false when there is no command to test. */
-bool launch_open(struct launch *launch, int argc, char **argv);
-void launch_close(struct launch *launch);
+/* Said in main, before the group of tests that has this set-up and tear-down; its state is the struct launch. The set-up fails
+ * when there is no command to test. */
+void launch_arguments(int argc, char **argv);
+int launch_set_up(void **state);
+int launch_tear_down(void **state);
 
 /* Which OpenCL platforms the command sees: the machine's, or none. */
 enum launch_platforms { AS_THEY_ARE, NO_PLATFORM };
@@ -29,6 +31,14 @@ void launch(const struct launch *launch, enum launch_platforms platforms, const 
  * on stdout, and the folder's names as they were. */
 void launch_refused(const struct launch *launch, enum launch_platforms platforms, const char *arguments, int exit_code,
                     const char *words);
+/* The same with status 2, row by row, for uses that are wrong whatever the devices are: none can be asked. */
+struct refusal {
+  const char *arguments, *words;
+};
+void launch_refuse_all(const struct launch *launch, const struct refusal *rows, size_t count);
+#define LAUNCH_REFUSE_ALL(launch, rows) launch_refuse_all(launch, rows, sizeof rows / sizeof *rows)
+/* launch_refused without a platform, which also must leave the file of this name as it was before. */
+void launch_keeps(const struct launch *launch, const char *name, const char *arguments, int exit_code, const char *words);
 /* The command must end with 0 and nothing on stderr; result is to be freed. */
 void launch_done(const struct launch *launch, enum launch_platforms platforms, const char *arguments,
                  struct process_result *result);
@@ -38,6 +48,16 @@ void launch_says(const struct launch *launch, enum launch_platforms platforms, c
 /* Writes a float32 or float16 array of small whole numbers from -span to span; float16 holds them exactly. */
 void launch_numbers(const struct launch *launch, const char *name, enum npy_type type, int rank, const int64_t *shape,
                     int span);
+/* Such float32 arrays from -3 to 3. */
+struct launch_file {
+  const char *name;
+  int rank;
+  int64_t shape[6];
+};
+void launch_files(const struct launch *launch, const struct launch_file *files, size_t count);
+#define LAUNCH_FILES(launch, files) launch_files(launch, files, sizeof files / sizeof *files)
+/* What is no array: cut.npy (one that is there without its last byte), empty.npy, text.npy, and a FIFO, pipe. */
+void launch_no_arrays(const struct launch *launch, const char *to_cut);
 /* Reads an array of the folder; to be freed. */
 void launch_array(const struct launch *launch, const char *name, struct npy *array);
 

@@ -21,6 +21,29 @@ void rig_close(struct rig *rig) {
   *rig = (struct rig){0};
 }
 
+int rig_set_up(void **state) {
+  static struct rig rig;
+  *state = &rig; /* first: cmocka tears down what could not be set up, too */
+  rig_open(&rig);
+  return 0;
+}
+
+int rig_tear_down(void **state) {
+  rig_close(*state);
+  return 0;
+}
+
+uint64_t rig_number(const char *variable, uint64_t otherwise) {
+  const char *text = getenv(variable);
+  return text ? strtoull(text, NULL, 0) : otherwise;
+}
+
+uint64_t rig_seed(uint64_t otherwise) {
+  const uint64_t seed = rig_number("TCONV3D_TEST_SEED", otherwise);
+  print_message("# TCONV3D_TEST_SEED=%llu\n", (unsigned long long)seed);
+  return seed;
+}
+
 cl_command_queue rig_queue(const struct rig *rig) {
   cl_command_queue_properties can = 0;
   assert_cl(clGetDeviceInfo(rig->device.device, CL_DEVICE_QUEUE_PROPERTIES, sizeof can, &can, NULL));

@@ -22,6 +22,15 @@ struct rig {
 void rig_open(struct rig *rig);
 void rig_close(struct rig *rig);
 
+/* The same as set-up and tear-down of a group that shares one rig, which is its state. */
+int rig_set_up(void **state);
+int rig_tear_down(void **state);
+
+/* The number in an environment variable, or this one where there is none. */
+uint64_t rig_number(const char *variable, uint64_t otherwise);
+/* TCONV3D_TEST_SEED, or this one; printed, so that whoever sees a failure can run it again. */
+uint64_t rig_seed(uint64_t otherwise);
+
 /* An out-of-order queue where the device can, else an in-order one. */
 cl_command_queue rig_queue(const struct rig *rig);
 

@@ -9,7 +9,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -25,8 +25,25 @@ static int remove_one(const char *path, const struct stat *status, int kind, str
   return remove(path);
 }
 
+static void remove_tree(const char *path) {
+  chmod(path, 0700); /* a test may have taken the right to change it */
+  nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
 void scratch_close(struct scratch *scratch) {
-  nftw(scratch->folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+  remove_tree(scratch->folder);
+}
+
+int scratch_set_up(void **state) {
+  static struct scratch scratch;
+  *state = &scratch; /* first: cmocka tears down what could not be set up, too */
+  scratch_open(&scratch);
+  return 0;
+}
+
+int scratch_tear_down(void **state) {
+  scratch_close(*state);
+  return 0;
 }
 
 const char *scratch_path(const struct scratch *scratch, const char *name, char text[SCRATCH_PATH]) {
@@ -65,4 +82,9 @@ int scratch_count(const struct scratch *scratch) {
   while (readdir(folder)) count++;
   closedir(folder);
   return count;
+}
+
+void scratch_remove(const struct scratch *scratch, const char *name) {
+  char path[SCRATCH_PATH];
+  remove_tree(scratch_path(scratch, name, path));
 }

@@ -12,6 +12,10 @@ struct scratch {
 void scratch_open(struct scratch *scratch);  /* below $TMPDIR, else /tmp */
 void scratch_close(struct scratch *scratch); /* removes it with all it holds */
 
+/* The same as set-up and tear-down of a group that shares one folder, which is its state. */
+int scratch_set_up(void **state);
+int scratch_tear_down(void **state);
+
 /* "FOLDER/NAME" in text, which it returns. */
 enum { SCRATCH_PATH = 512 };
 const char *scratch_path(const struct scratch *scratch, const char *name, char text[SCRATCH_PATH]);
@@ -21,5 +25,7 @@ void scratch_write(const struct scratch *scratch, const char *name, const void *
 char *scratch_read(const struct scratch *scratch, const char *name, size_t *count);
 /* How many names the folder holds, hidden ones too. */
 int scratch_count(const struct scratch *scratch);
+/* Removes what has this name, with all it holds, whatever its own permissions are. */
+void scratch_remove(const struct scratch *scratch, const char *name);
 
 #endif

@@ -1,12 +1,10 @@
-#define _GNU_SOURCE 1 /* nftw */
+#define _GNU_SOURCE 1 /* syscall */
 #include "support/store_place.h"
 
 #include <fcntl.h>
-#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -20,29 +18,13 @@ int clock_gettime(clockid_t clock, struct timespec *time) {
   return result;
 }
 
-static int remove_one(const char *path, const struct stat *info, int kind, struct FTW *where) {
-  (void)info, (void)kind, (void)where;
-  return remove(path);
-}
-
-void remove_tree(const char *path) {
-  chmod(path, 0700);
-  nftw(path, remove_one, 16, FTW_DEPTH | FTW_PHYS);
-}
-
 int make_place(void **state) {
   place *here = calloc(1, sizeof *here);
   if (!here) return -1;
-  const char *base = getenv("TMPDIR");
-  if (!base || strlen(base) > 30) base = "/tmp";
-  snprintf(here->directory, sizeof here->directory, "%s/tconv3d-store-XXXXXX", base);
-  if (!mkdtemp(here->directory)) {
-    free(here);
-    return -1;
-  }
-  snprintf(here->cache, sizeof here->cache, "%s/cache", here->directory);
-  snprintf(here->file, sizeof here->file, "%s/cache.db", here->cache);
-  snprintf(here->journal, sizeof here->journal, "%s-journal", here->file);
+  scratch_open(&here->scratch);
+  scratch_path(&here->scratch, "cache", here->cache);
+  scratch_path(&here->scratch, "cache/cache.db", here->file);
+  scratch_path(&here->scratch, "cache/cache.db-journal", here->journal);
   clock_ahead = 0;
   *state = here;
   return 0;
@@ -50,8 +32,8 @@ int make_place(void **state) {
 
 int remove_place(void **state) {
   place *here = *state;
-  chmod(here->cache, 0700);
-  remove_tree(here->directory);
+  scratch_remove(&here->scratch, "cache"); /* by itself: it may be one that cannot be written */
+  scratch_close(&here->scratch);
   free(here);
   return 0;
 }
@@ -106,16 +88,10 @@ void write_file(const char *path, const void *bytes, size_t size) {
   close(file);
 }
 
-unsigned char *read_file(const char *path, size_t *size) {
-  struct stat info;
-  assert_int_equal(stat(path, &info), 0);
-  *size = (size_t)info.st_size;
-  unsigned char *bytes = malloc(*size);
-  int file = open(path, O_RDONLY);
-  assert_true(bytes && file >= 0);
-  assert_int_equal(read(file, bytes, *size), info.st_size);
-  close(file);
-  return bytes;
+unsigned char *read_image(const place *here, size_t *size) {
+  char *bytes = scratch_read(&here->scratch, "cache/cache.db", size);
+  assert_non_null(bytes);
+  return (unsigned char *)bytes;
 }
 
 void child_succeeds(pid_t child) {
@@ -130,5 +106,5 @@ unsigned char *small_image(const place *here, size_t *size) {
   t3_store *store = open_store(here, ROOM);
   for (uint64_t i = 0; i < SMALL_ENTRIES; ++i) put_number(store, i, small_sizes[i]);
   t3_store_close(store);
-  return read_file(here->file, size);
+  return read_image(here, size);
 }

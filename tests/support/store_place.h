@@ -15,12 +15,14 @@
 #include <time.h>
 
 #include "store/store.h"
+#include "support/scratch.h"
 
 enum { NOBODY = 65534, MEGABYTE = 1 << 20 };
 #define ROOM ((uint64_t)64 << 20)
 
 typedef struct place {
-  char directory[64], cache[80], file[96], journal[112]; /* cache, and what is below: not made yet */
+  struct scratch scratch;
+  char cache[SCRATCH_PATH], file[SCRATCH_PATH], journal[SCRATCH_PATH]; /* not made yet */
 } place;
 
 int make_place(void **state);
@@ -43,10 +45,10 @@ typedef enum answer { MISS, RIGHT, WRONG } answer;
 void put_number(t3_store *store, uint64_t number, size_t size);
 answer get_number(t3_store *store, uint64_t number, size_t size);
 
-/* A new file in the place of any there was; a file's bytes, malloc'd. */
+/* A new file in the place of any there was, its owner's alone, as the store makes them. */
 void write_file(const char *path, const void *bytes, size_t size);
-unsigned char *read_file(const char *path, size_t *size);
-void remove_tree(const char *path);
+/* The bytes of the place's file, to be freed. */
+unsigned char *read_image(const place *here, size_t *size);
 
 /* Waits for a child that has to end with status 0. */
 void child_succeeds(pid_t child);
