@@ -40,7 +40,7 @@
 /* A tensor and where the first channel of a block has its plane. */
 typedef struct {
   __global const REAL *all;
-  long count, plane, channel[BLOCK_C > BLOCK_M ? BLOCK_C : BLOCK_M];
+  long count, plane, first[BLOCK_C > BLOCK_M ? BLOCK_C : BLOCK_M];
 } planes_t;
 
 typedef struct {
@@ -68,9 +68,9 @@ static inline REAL sum_of(VEC a) {
   {                                                                                                                        \
     VEC value[TAPS_H][BLOCK_C];                                                                                            \
     _Pragma("unroll") for (int j = 0; j < TAPS_H; ++j) _Pragma("unroll") for (int c = 0; c < BLOCK_C; ++c) if (MEETS(j))   \
-        value[j][c] = X(at + x->channel[c] - (long)(j * OFFSET_STEP_H) * rows->in_w);                                      \
+        value[j][c] = X(at + x->first[c] - (long)(j * OFFSET_STEP_H) * rows->in_w);                                        \
     _Pragma("unroll") for (int m = 0; m < BLOCK_M; ++m) _Pragma("unroll") for (int t = 0; t < KERNEL_W; ++t) {             \
-      const VEC g = GY(from + gy->channel[m], OFFSET_W(t));                                                                \
+      const VEC g = GY(from + gy->first[m], OFFSET_W(t));                                                                  \
       _Pragma("unroll") for (int j = 0; j < TAPS_H; ++j) if (MEETS(j)) _Pragma("unroll") for (int c = 0; c < BLOCK_C; ++c) \
           sums[j][t][c][m] = inside[t] ? fma(value[j][c], g, sums[j][t][c][m]) : sums[j][t][c][m];                         \
     }                                                                                                                      \
@@ -107,14 +107,14 @@ static inline void add_rows(const planes_t *x, const planes_t *gy, const rows_t 
       const int oh = ih * STRIDE_H - PADDING_H + kh * DILATION_H;
       if (oh < 0 || oh >= rows->out_h) continue;
       const long from = gy->plane + (long)oh * rows->out_w + (long)iw * STRIDE_W, at = x->plane + (long)ih * rows->in_w + iw;
-      const bool whole = from + READS_FROM >= 0 && from + gy->channel[BLOCK_M - 1] + READS_TO <= gy->count &&
-                         at + x->channel[BLOCK_C - 1] + VECTOR <= x->count;
+      const bool whole = from + READS_FROM >= 0 && from + gy->first[BLOCK_M - 1] + READS_TO <= gy->count &&
+                         at + x->first[BLOCK_C - 1] + VECTOR <= x->count;
       /* This row of the planes that the next slab meets first: nothing else would fetch them early. */
 #pragma unroll
       for (int m = 0; m < BLOCK_M; ++m)
 #pragma unroll
         for (int line = 0; line < STRIDE_W * VECTOR; line += CACHE_LINE)
-          PREFETCH(gy->all + from + gy->channel[m] + rows->next + line);
+          PREFETCH(gy->all + from + gy->first[m] + rows->next + line);
       if (whole && ih >= first && ih < end)
         ADD_ROW(ALWAYS, X_WHOLE, GY_WHOLE)
       else
@@ -157,8 +157,8 @@ T3_SINGLE void dots(ulong items, __global const REAL *restrict x, ulong x_start,
   planes_t from = {x + x_start, batch * GROUPS * GROUP_IN * x_channel, 0, {0}};
   planes_t meets = {gy + gy_start, batch * GROUPS * GROUP_OUT * gy_channel, 0, {0}};
   /* Channels past the last repeat it and are never stored. */
-  for (uint c = 0; c < BLOCK_C; ++c) from.channel[c] = min(c, channels_c - 1) * x_channel;
-  for (uint m = 0; m < BLOCK_M; ++m) meets.channel[m] = min(m, channels_m - 1) * gy_channel;
+  for (uint c = 0; c < BLOCK_C; ++c) from.first[c] = min(c, channels_c - 1) * x_channel;
+  for (uint m = 0; m < BLOCK_M; ++m) meets.first[m] = min(m, channels_m - 1) * gy_channel;
   VEC kept[BLOCK_C * BLOCK_M * TAPS];
   for (uint i = 0; i < BLOCK_C * BLOCK_M * TAPS; ++i) kept[i] = 0;
 

@@ -42,8 +42,8 @@ typedef struct {
 
 typedef struct {
   int d, h, w;
-  ulong channel; /* elements */
-  long next;     /* how much further the next lines' x meets gy */
+  ulong volume; /* elements of a channel */
+  long next;    /* how much further the next lines' x meets gy */
 } extent_t;
 
 /* What a block of a group is: its first channels and how many of them there are. */
@@ -86,11 +86,11 @@ static inline void put(VEC a[VECTOR], __global Y_STORED *gw, block_t b, uint c, 
 }
 
 /* Turns count positions of a tile's channels into vectors of channels; those past the last repeat it and are never stored. */
-static inline void turn(__global const REAL *x, ulong channel, uint channels, uint count, VEC *to) {
+static inline void turn(__global const REAL *x, ulong volume, uint channels, uint count, VEC *to) {
   for (uint v = 0; v < VECTORS; ++v) {
     ulong from[VECTOR];
 #pragma unroll
-    for (uint l = 0; l < VECTOR; ++l) from[l] = min(v * VECTOR + l, channels - 1) * channel;
+    for (uint l = 0; l < VECTOR; ++l) from[l] = min(v * VECTOR + l, channels - 1) * volume;
     for (uint p = 0; p < count && count >= VECTOR; p += VECTOR) {
       const uint at = min(p, count - VECTOR);
       VEC a[VECTOR];
@@ -184,9 +184,9 @@ T3_SINGLE void outer(ulong items, __global const REAL *restrict x, ulong x_start
   const long image_lines = in_d * in_h * pieces;
   const extent_t out = {(int)out_d, (int)out_h, (int)out_w, (ulong)out_d * out_h * out_w,
                         (step / pieces / in_h * STRIDE_D * out_h + step / pieces % in_h * STRIDE_H) * out_w};
-  const ulong channel = (ulong)in_d * in_h * in_w;
-  x += x_start + (b.group * GROUP_IN + b.first_c) * channel;
-  gy += gy_start + (b.group * GROUP_OUT + b.first_m) * out.channel;
+  const ulong volume = (ulong)in_d * in_h * in_w;
+  x += x_start + (b.group * GROUP_IN + b.first_c) * volume;
+  gy += gy_start + (b.group * GROUP_OUT + b.first_m) * out.volume;
 
   VEC kept[C_TILES][ROWS][VECTORS];
   VEC turned[C_TILES][POSITIONS][VECTORS];
@@ -215,13 +215,13 @@ T3_SINGLE void outer(ulong items, __global const REAL *restrict x, ulong x_start
     }
 
     for (uint ct = 0; ct < c_tiles; ++ct)
-      turn(x + (image * GROUPS * GROUP_IN + ct * TILE_IN) * channel + start, channel, b.channels_c - ct * TILE_IN, count,
+      turn(x + (image * GROUPS * GROUP_IN + ct * TILE_IN) * volume + start, volume, b.channels_c - ct * TILE_IN, count,
            &turned[ct][0][0]);
     for (uint mt = 0; mt < m_tiles; ++mt) {
-      __global const REAL *from = gy + (image * GROUPS * GROUP_OUT + mt * BLOCK_M) * out.channel;
+      __global const REAL *from = gy + (image * GROUPS * GROUP_OUT + mt * BLOCK_M) * out.volume;
       long m_at[BLOCK_M]; /* channels past the last repeat it and are never stored */
 #pragma unroll
-      for (uint m = 0; m < BLOCK_M; ++m) m_at[m] = min(m, b.channels_m - mt * BLOCK_M - 1) * (long)out.channel;
+      for (uint m = 0; m < BLOCK_M; ++m) m_at[m] = min(m, b.channels_m - mt * BLOCK_M - 1) * (long)out.volume;
       for (uint ct = 0; ct < c_tiles; ++ct)
         for (int kd = 0; kd < KERNEL_D; ++kd)
           for (int kh = 0; kh < KERNEL_H; ++kh)

@@ -29,9 +29,9 @@ T3_SINGLE void pad(PAD_ARGS) {
   ulong item = get_global_id(0);
   if (item >= items) return;
   const long begin = item % parts * rows, end = min(begin + rows, padded_h), plane = item / parts;
-  const long d = plane % padded_d + first_d, channel = plane / padded_d;
+  const long d = plane % padded_d + first_d, map = plane / padded_d;
   __global REAL *to = padded + padded_start + (plane * padded_h + begin) * padded_w;
-  x += x_start + channel / channels * x_n + channel % channels * x_c;
+  x += x_start + map / channels * x_n + map % channels * x_c;
   for (long row = begin; row < end; ++row, to += padded_w) {
     const long h = row + first_h;
     const bool inside = d >= 0 && d < in_d && h >= 0 && h < in_h;
@@ -43,11 +43,11 @@ T3_SINGLE void pad(PAD_ARGS) {
 #if PAD_TURNED
 /* Count positions, at most VECTOR, of channels skip to PAD_TURNED of those at x, from rows of channels to rows of positions;
  * fast: all lanes of all vectors may be read, also those past the channels and before skip. */
-static inline void turn_piece(__global REAL *to, long channel, __global const X_STORED *x, long x_w, int count, int skip,
+static inline void turn_piece(__global REAL *to, long volume, __global const X_STORED *x, long x_w, int count, int skip,
                               int count_c, bool fast) {
   if (!fast) {
     for (int c = skip; c < count_c; ++c)
-      for (int i = 0; i < count; ++i) to[(c - skip) * channel + i] = READ_X(x + i * x_w + c);
+      for (int i = 0; i < count; ++i) to[(c - skip) * volume + i] = READ_X(x + i * x_w + c);
     return;
   }
   VEC a[VECTOR];
@@ -56,7 +56,7 @@ static inline void turn_piece(__global REAL *to, long channel, __global const X_
   turn_lanes(a, PAD_TURNED, VECTOR);
 #pragma unroll
   for (int c = 0; c < PAD_TURNED; ++c)
-    if (c >= skip && c < count_c) VSTORE(a[c], to + (c - skip) * channel);
+    if (c >= skip && c < count_c) VSTORE(a[c], to + (c - skip) * volume);
 }
 
 /* Parts are of PAD_TURNED channels of an image; x_c is 1. Vectors of the last channels begin before them, where those are that
@@ -67,27 +67,27 @@ T3_SINGLE void pad_turned(PAD_ARGS) {
   const long row_begin = item % parts * rows, row_end = min(row_begin + rows, padded_h), part = item / parts;
   const long blocks = (channels + PAD_TURNED - 1) / PAD_TURNED, row_d = part % padded_d, d = row_d + first_d;
   const long block_c = part / padded_d % blocks * PAD_TURNED, n = part / padded_d / blocks;
-  const long first_c = max(min(block_c, channels - PAD_TURNED), 0l), plane = padded_h * padded_w, channel = padded_d * plane;
+  const long first_c = max(min(block_c, channels - PAD_TURNED), 0l), plane = padded_h * padded_w, volume = padded_d * plane;
   const int skip = (int)(block_c - first_c), count_c = (int)min((long)PAD_TURNED, channels - first_c);
   const long begin = clamp(-first_w, 0l, padded_w), end = clamp(in_w - first_w, begin, padded_w);
   /* Positions whose vectors end in their row. */
   const long safe = count_c == PAD_TURNED ? end : x_w > 0 ? end - (PAD_TURNED - count_c + x_w - 1) / x_w : 0;
-  __global REAL *to = padded + padded_start + (n * channels + block_c) * channel + row_d * plane + row_begin * padded_w;
+  __global REAL *to = padded + padded_start + (n * channels + block_c) * volume + row_d * plane + row_begin * padded_w;
   x += x_start + n * x_n + first_c;
   for (long row = row_begin; row < row_end; ++row, to += padded_w) {
     const long h = row + first_h;
     const bool inside = d >= 0 && d < in_d && h >= 0 && h < in_h;
     const long from = inside ? begin : padded_w, past = inside ? end : padded_w;
     for (int c = 0; c < count_c - skip; ++c) {
-      for (long i = 0; i < from; ++i) to[c * channel + i] = 0;
-      for (long i = past; i < padded_w; ++i) to[c * channel + i] = 0;
+      for (long i = 0; i < from; ++i) to[c * volume + i] = 0;
+      for (long i = past; i < padded_w; ++i) to[c * volume + i] = 0;
     }
     for (long i = from; i < past; i += VECTOR)
-      turn_piece(to + i, channel, x + d * x_d + h * x_h + (i + first_w) * x_w, x_w, (int)min((long)VECTOR, past - i), skip,
+      turn_piece(to + i, volume, x + d * x_d + h * x_h + (i + first_w) * x_w, x_w, (int)min((long)VECTOR, past - i), skip,
                  count_c, i + VECTOR <= min(past, safe));
   }
   if (item + 1 != items) return;
-  to += (count_c - skip - 1) * channel;
+  to += (count_c - skip - 1) * volume;
   for (long i = 0; i < slack; ++i) to[i] = 0;
 }
 #endif
