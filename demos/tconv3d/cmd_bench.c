@@ -226,6 +226,7 @@ static tconv3d_status make_plan(tconv3d_context *context, const struct bench_opt
   plan_options.algorithm = options->device.algorithm;
   plan_options.operation = options->operation;
   plan_options.epilogue = options->epilogue;
+  plan_options.allow_clblast = 1; /* the cl_context is the command's own */
   double start = seconds_now();
   tconv3d_desc desc = shape->desc;
   desc.dtype = desc.weight_dtype = types[options->type].dtype;

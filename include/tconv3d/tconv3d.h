@@ -109,13 +109,14 @@ typedef struct tconv3d_plan_options {
   tconv3d_operation operation;
   double beta; /* what is written is the result + beta * what the target held; with 0 it is not read. Finite. */
   tconv3d_epilogue epilogue;
+  /* 1: algorithms that call CLBlast may serve an adopted context too. CLBlast keeps caches and parameters for the whole process
+   * and retains a cl_context from its first use until the last tconv3d context that used it is destroyed, which empties its
+   * caches; it is not safe if the process calls it by other ways at the same time. 0: they serve only contexts that
+   * tconv3d_context_create made. */
+  int allow_clblast;
 } tconv3d_plan_options;
-#define TCONV3D_PLAN_OPTIONS_INIT                                     \
-  {                                                                   \
-    sizeof(tconv3d_plan_options), NULL, NULL, TCONV3D_FORWARD, 0.0, { \
-      TCONV3D_NO_ACTIVATION, 0, 0.0, 0.0, 0.0                         \
-    }                                                                 \
-  }
+#define TCONV3D_PLAN_OPTIONS_INIT \
+  { sizeof(tconv3d_plan_options), NULL, NULL, TCONV3D_FORWARD, 0.0, {TCONV3D_NO_ACTIVATION, 0, 0.0, 0.0, 0.0}, 0 }
 
 /* Validates desc, chooses an algorithm and compiles every kernel for it: nothing is left to compile at the first call. Blocks
  * while it builds (seconds at worst, milliseconds from the cache, under one when this context has the program already), and

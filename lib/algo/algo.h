@@ -26,6 +26,7 @@ typedef struct t3_problem {
   t3_phases phases[3];
   tconv3d_device_info device;
   tconv3d_epilogue epilogue;
+  const char *no_products; /* why matrix products may not be used, static; NULL where they may */
   /* Of sums: bytes of one, vectors of the device and of its multiply-add units in sums, registers for such vectors. */
   int64_t real_size, width, fma_width, registers;
 } t3_problem;
@@ -63,12 +64,21 @@ typedef struct t3_arg {
   int64_t number; /* of a tensor: elements after its start, in the workspace or what is packed */
 } t3_arg;
 
-enum { T3_MAX_ARGS = 32, T3_MAX_LAUNCHES = 4 };
+enum { T3_MAX_ARGS = 32, T3_MAX_LAUNCHES = 96 };
+
+/* A product of matrices, batch times: the launch's three arguments are a [m][k], b [k][n] and the result [m][n], row-major
+ * without gaps, of the type of the sums. step: elements from one matrix of the batch to the next, 0 for the same. */
+typedef struct t3_matmul {
+  int64_t m, n, k, batch, step[3];
+  bool doubles;
+} t3_matmul;
 
 /* One kernel launch: items work-items in a row, in work-groups of local. The kernel's first argument is items, a ulong; with 0
- * it must do nothing, which is how a plan makes the runtime generate its code. */
+ * it must do nothing, which is how a plan makes the runtime generate its code. Or, where product.m is not 0, a product. A
+ * recipe's last launch is a kernel's. */
 typedef struct t3_launch {
-  const char *kernel;
+  const char *kernel; /* NULL: a product */
+  t3_matmul product;
   size_t local;
   int64_t items;
   t3_arg args[T3_MAX_ARGS];

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "base/status.h"
+#include "blas/blas.h"
 #include "device/clerror.h"
 #include "device/device.h"
 #include "program/program.h"
@@ -20,6 +21,7 @@ static void free_context(tconv3d_context *context) {
   }
   free(context->slots);
   if (context->cl) clReleaseContext(context->cl);
+  if (atomic_load(&context->multiplies)) t3_blas_forget();
   pthread_mutex_destroy(&context->building);
   free(context);
 }
@@ -82,6 +84,7 @@ static tconv3d_status make_context(cl_context cl, const cl_device_id *devices, s
   context->process = getpid();
   context->cl = cl;
   atomic_init(&context->references, 1);
+  atomic_init(&context->multiplies, false);
   pthread_mutex_init(&context->building, NULL);
   tconv3d_status status = fill_context(context, devices, num_devices);
   if (status == TCONV3D_OK)
@@ -142,6 +145,7 @@ tconv3d_status tconv3d_context_adopt(cl_context cl, const cl_device_id *devices,
       status = t3_cl_fail(error, "clRetainContext", "");
     else
       status = make_context(cl, devices ? devices : all, devices ? num_devices : num_all, context);
+    for (size_t i = 0; status == TCONV3D_OK && i < (*context)->num_slots; ++i) (*context)->slots[i].adopted = true;
   }
   free(all);
   return status;

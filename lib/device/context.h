@@ -4,6 +4,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <sys/types.h>
 
 #include <tconv3d/tconv3d.h>
@@ -14,6 +15,7 @@ struct t3_program;
 struct t3_store;
 
 typedef struct t3_slot {
+  bool adopted; /* the cl_context is a caller's */
   tconv3d_device_info info;
   cl_command_queue queue;   /* in-order; for blocking calls */
   cl_command_queue warming; /* for first launches, which must not wait behind a call; used under building */
@@ -29,6 +31,7 @@ struct tconv3d_context {
   pthread_mutex_t building;    /* guards programs; held while a program is found, built or warmed */
   struct t3_program *programs; /* a list */
   struct t3_store *store;      /* may be NULL */
+  atomic_bool multiplies;      /* CLBlast was used in it, and so retains the cl_context */
 };
 
 tconv3d_context *t3_context_retain(tconv3d_context *context);

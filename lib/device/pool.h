@@ -16,7 +16,7 @@ tconv3d_status t3_pool_take(t3_pool *pool, cl_context cl, size_t bytes, cl_mem *
 /* The buffer is free again once event has ended (NULL: now). between: the events of the call's count launches before that one,
  * taken over and released with it: PoCL 3.1 crashes when the last reference of an event goes while its failure is passed on to
  * the command that waits for it. */
-enum { T3_MAX_BETWEEN = 4 };
+enum { T3_MAX_BETWEEN = 96 };
 void t3_pool_return(t3_pool *pool, cl_mem buffer, cl_event event, const cl_event *between, int count);
 /* The same of a call whose workspace is the caller's: only its events are kept. */
 void t3_pool_keep(t3_pool *pool, cl_event event, const cl_event *between, int count);

@@ -6,6 +6,7 @@
 #include "base/status.h"
 #include "device/clerror.h"
 #include "plan/buffers.h"
+#include "plan/product.h"
 
 cl_event t3_weights_ready(const tconv3d_weights *weights) {
   tconv3d_weights *shared = (tconv3d_weights *)(uintptr_t)weights; /* locking is not a change that a caller could see */
@@ -37,15 +38,31 @@ struct chain {
   int count;
 };
 
+_Static_assert((int)T3_MAX_BETWEEN >= (int)T3_MAX_LAUNCHES,
+               "each launch but the last one, and what a product in front waits for");
+
+/* A product is on another queue: what it waits for must be on its way to the device, and if it is the first launch it waits for
+ * a marker, which stands for the list and for the commands before it on an in-order queue. */
+static tconv3d_status enqueue_product(tconv3d_plan *plan, int index, cl_command_queue queue, const t3_binding *binding,
+                                      const t3_waits *waits, struct chain *chain, cl_event *done) {
+  if (!chain->last)
+    T3_CL_TRY(clEnqueueMarkerWithWaitList, (queue, waits->count, waits->count ? waits->list : NULL, &chain->last));
+  T3_CL_TRY(clFlush, (queue));
+  return t3_product_enqueue(plan->context, plan->slot, &plan->recipe.run[index], binding, 1, &chain->last, done);
+}
+
 static tconv3d_status enqueue_steps(tconv3d_plan *plan, cl_command_queue queue, const t3_binding *binding,
                                     const t3_waits *waits, bool want_last, struct chain *chain) {
   for (int i = 0; i < plan->recipe.num_run; ++i) {
     bool first = i == 0, final = i == plan->recipe.num_run - 1;
-    cl_event before = chain->last, done = NULL;
+    cl_event done = NULL;
     cl_uint count = first ? waits->count : 1;
-    const cl_event *list = first ? (count ? waits->list : NULL) : &before;
-    T3_TRY(t3_step_enqueue(&plan->run[i], queue, binding, count, list, final && !want_last ? NULL : &done));
-    if (before) chain->between[chain->count++] = before;
+    const cl_event *list = first ? (count ? waits->list : NULL) : &chain->last;
+    if (plan->recipe.run[i].kernel)
+      T3_TRY(t3_step_enqueue(&plan->run[i], queue, binding, count, list, final && !want_last ? NULL : &done));
+    else
+      T3_TRY(enqueue_product(plan, i, queue, binding, waits, chain, &done));
+    if (chain->last) chain->between[chain->count++] = chain->last;
     chain->last = done;
   }
   return TCONV3D_OK;

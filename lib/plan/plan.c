@@ -8,7 +8,9 @@
 
 #include "base/checked.h"
 #include "base/status.h"
+#include "blas/blas.h"
 #include "plan/choose.h"
+#include "plan/product.h"
 
 static void free_plan(tconv3d_plan *plan) {
   t3_step_free(&plan->pack);
@@ -87,13 +89,14 @@ static tconv3d_status prepare_program(tconv3d_plan *plan) {
   bool packs = plan->recipe.pack.kernel != NULL, channels = plan->recipe.pack_channels.kernel != NULL;
   if (packs) launches[count++] = &plan->recipe.pack;
   if (channels) launches[count++] = &plan->recipe.pack_channels;
-  for (int i = 0; i < plan->recipe.num_run; ++i) launches[count++] = &plan->recipe.run[i];
+  for (int i = 0; i < plan->recipe.num_run; ++i)
+    if (plan->recipe.run[i].kernel) launches[count++] = &plan->recipe.run[i];
   T3_TRY(t3_program_prepare(plan->context, plan->slot, plan->chosen.algorithm->program, &plan->recipe.defines, launches, count,
                             &plan->program));
   if (packs) t3_step_init(&plan->pack, &plan->recipe.pack, plan->program->cl);
   if (channels) t3_step_init(&plan->pack_channels, &plan->recipe.pack_channels, plan->program->cl);
   for (int i = 0; i < plan->recipe.num_run; ++i) t3_step_init(&plan->run[i], &plan->recipe.run[i], plan->program->cl);
-  return TCONV3D_OK;
+  return t3_products_warm(plan->context, plan->slot, &plan->recipe);
 }
 
 static void explain_recipe(tconv3d_plan *plan) {
@@ -153,12 +156,20 @@ static tconv3d_status set_reals(const t3_slot *slot, t3_problem *problem) {
   return TCONV3D_OK;
 }
 
+/* Why the problem may not be served by CLBlast; NULL where it may. */
+static const char *no_products(const t3_slot *slot, const t3_request *request) {
+  if (t3_blas_missing()) return t3_blas_missing();
+  if (!slot->adopted || request->allow_clblast) return NULL;
+  return "CLBlast retains the cl_context, which is the caller's (options.allow_clblast is 0)";
+}
+
 tconv3d_status t3_problem_init(const t3_slot *slot, const t3_request *request, t3_problem *problem) {
   T3_TRY(t3_layer_of(request->desc, request->operation, &problem->layer));
   problem->operation = request->operation;
   problem->beta = request->beta;
   problem->epilogue = request->epilogue;
   problem->device = slot->info;
+  problem->no_products = no_products(slot, request);
   T3_TRY(set_reals(slot, problem));
   T3_TRY(check_constant(problem, "beta", request->beta));
   T3_TRY(check_epilogue(problem));
@@ -217,7 +228,7 @@ tconv3d_status tconv3d_plan_create(tconv3d_context *context, const tconv3d_desc 
   T3_TRY(check_options(options));
   const t3_slot *slot = t3_context_slot(context, options->device);
   if (!slot) return t3_fail(TCONV3D_INVALID_ARGUMENT, "options.device is not a device of the context");
-  t3_request request = {desc, options->operation, options->beta, options->epilogue};
+  t3_request request = {desc, options->operation, options->beta, options->epilogue, options->allow_clblast != 0};
   return t3_plan_make(context, slot, &request, options->algorithm, NULL, result);
 }
 

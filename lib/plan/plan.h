@@ -16,6 +16,7 @@ typedef struct t3_request {
   tconv3d_operation operation;
   double beta;
   tconv3d_epilogue epilogue;
+  bool allow_clblast;
 } t3_request;
 
 struct tconv3d_plan {

@@ -80,6 +80,7 @@ tconv3d_status t3_bench_open(tconv3d_context *context, const t3_slot *slot, cons
   t3_store_close(bench->context->store);
   bench->context->store = NULL;
   bench->slot = t3_context_slot(bench->context, NULL);
+  bench->context->slots[0].adopted = slot->adopted; /* what may be used in the caller's may be here */
   tconv3d_status status = make_tensors(bench, layer);
   if (status != TCONV3D_OK) t3_bench_close(bench);
   return status;
