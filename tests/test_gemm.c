@@ -11,7 +11,7 @@
 #include "support/scene.h"
 #include "support/trial.h"
 
-enum { RANDOM_LAYERS = 5, THREADS = 4, CALLS = 3 };
+enum { RANDOM_LAYERS = 2, THREADS = 4, CALLS = 3 };
 
 static uint64_t seed = 20241126;
 
