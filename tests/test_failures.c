@@ -91,6 +91,8 @@ WRAP_STATUS(clEnqueueNDRangeKernel,
             (cl_command_queue queue, cl_kernel kernel, cl_uint dimensions, const size_t *offset, const size_t *global,
              const size_t *local, cl_uint count, const cl_event *list, cl_event *event),
             (queue, kernel, dimensions, offset, global, local, count, list, event), event != NULL, (void)0)
+WRAP_STATUS(clEnqueueMarkerWithWaitList, (cl_command_queue queue, cl_uint count, const cl_event *list, cl_event *event),
+            (queue, count, list, event), event != NULL, (void)0)
 WRAP_STATUS(clEnqueueReadBuffer,
             (cl_command_queue queue, cl_mem buffer, cl_bool blocking, size_t offset, size_t size, void *data, cl_uint count,
              const cl_event *list, cl_event *event),

@@ -22,7 +22,7 @@ const char *t3_blas_missing(void);
 
 /* Enqueues a product on an in-order queue of the library's own, which may compile first. After a failure some of its commands
  * may be on the queue; they write no c. */
-tconv3d_status t3_blas_multiply(cl_command_queue queue, const t3_matrices *matrices, cl_event *event);
+tconv3d_status t3_blas_multiply(cl_command_queue queue, const t3_matrices *matrices);
 
 /* Lets go of what is cached for any context: CLBlast retains every cl_context it was used with until then. */
 void t3_blas_forget(void);

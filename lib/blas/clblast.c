@@ -48,29 +48,29 @@ static tconv3d_status status_of(CLBlastStatusCode code) {
   }
 }
 
-static CLBlastStatusCode single(cl_command_queue queue, const t3_matrices *p, cl_event *event) {
+static CLBlastStatusCode single(cl_command_queue queue, const t3_matrices *p) {
   const CLBlastTranspose no = CLBlastTransposeNo;
   if (p->batch == 1)
     return CLBlastSgemm(CLBlastLayoutRowMajor, no, no, p->m, p->n, p->k, 1, p->mem[0], p->start[0], p->k, p->mem[1],
-                        p->start[1], p->b_row, 0, p->mem[2], p->start[2], p->n, &queue, event);
+                        p->start[1], p->b_row, 0, p->mem[2], p->start[2], p->n, &queue, NULL);
   return CLBlastSgemmStridedBatched(CLBlastLayoutRowMajor, no, no, p->m, p->n, p->k, 1, p->mem[0], p->start[0], p->k,
                                     p->step[0], p->mem[1], p->start[1], p->b_row, p->step[1], 0, p->mem[2], p->start[2], p->n,
-                                    p->step[2], p->batch, &queue, event);
+                                    p->step[2], p->batch, &queue, NULL);
 }
 
-static CLBlastStatusCode doubled(cl_command_queue queue, const t3_matrices *p, cl_event *event) {
+static CLBlastStatusCode doubled(cl_command_queue queue, const t3_matrices *p) {
   const CLBlastTranspose no = CLBlastTransposeNo;
   if (p->batch == 1)
     return CLBlastDgemm(CLBlastLayoutRowMajor, no, no, p->m, p->n, p->k, 1, p->mem[0], p->start[0], p->k, p->mem[1],
-                        p->start[1], p->b_row, 0, p->mem[2], p->start[2], p->n, &queue, event);
+                        p->start[1], p->b_row, 0, p->mem[2], p->start[2], p->n, &queue, NULL);
   return CLBlastDgemmStridedBatched(CLBlastLayoutRowMajor, no, no, p->m, p->n, p->k, 1, p->mem[0], p->start[0], p->k,
                                     p->step[0], p->mem[1], p->start[1], p->b_row, p->step[1], 0, p->mem[2], p->start[2], p->n,
-                                    p->step[2], p->batch, &queue, event);
+                                    p->step[2], p->batch, &queue, NULL);
 }
 
-tconv3d_status t3_blas_multiply(cl_command_queue queue, const t3_matrices *matrices, cl_event *event) {
+tconv3d_status t3_blas_multiply(cl_command_queue queue, const t3_matrices *matrices) {
   pthread_mutex_lock(&process_lock);
-  CLBlastStatusCode code = (matrices->doubles ? doubled : single)(queue, matrices, event);
+  CLBlastStatusCode code = (matrices->doubles ? doubled : single)(queue, matrices);
   pthread_mutex_unlock(&process_lock);
   if (code == CLBlastSuccess) return TCONV3D_OK;
   return t3_fail(status_of(code), "CLBlast's matrix product %zu x %zu x %zu: %s (status %d)", matrices->m, matrices->n,

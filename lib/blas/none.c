@@ -6,8 +6,8 @@ const char *t3_blas_missing(void) {
   return "the library was built without CLBlast";
 }
 
-tconv3d_status t3_blas_multiply(cl_command_queue queue, const t3_matrices *matrices, cl_event *event) {
-  (void)queue, (void)matrices, (void)event;
+tconv3d_status t3_blas_multiply(cl_command_queue queue, const t3_matrices *matrices) {
+  (void)queue, (void)matrices;
   return t3_fail(TCONV3D_UNSUPPORTED, "a matrix product: %s", t3_blas_missing());
 }
 

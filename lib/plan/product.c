@@ -25,7 +25,8 @@ static t3_matrices matrices_of(const t3_launch *launch, const t3_binding *bindin
 static tconv3d_status enqueue_on(cl_command_queue queue, const t3_matrices *matrices, cl_uint num_events,
                                  const cl_event *wait_list, cl_event *event) {
   if (num_events) T3_CL_TRY(clEnqueueBarrierWithWaitList, (queue, num_events, wait_list, NULL));
-  T3_TRY(t3_blas_multiply(queue, matrices, event));
+  T3_TRY(t3_blas_multiply(queue, matrices));
+  T3_CL_TRY(clEnqueueMarkerWithWaitList, (queue, 0, NULL, event)); /* after all of CLBlast's commands */
   cl_int error = clFlush(queue);
   if (error == CL_SUCCESS) return TCONV3D_OK;
   clReleaseEvent(*event);
