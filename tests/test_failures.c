@@ -203,14 +203,18 @@ static int open_device(void **state) {
   return tconv3d_device_select(NULL, &device) == TCONV3D_OK ? 0 : -1;
 }
 
+/* Each failure is met in a context of its own, in which CLBlast would compile for seconds: its algorithm is left out here. */
+static void fail_every_algorithm(const tconv3d_device_info *device, size_t first) {
+  for (size_t i = 0; t3_algorithm_at(i); ++i)
+    if (strcmp(t3_algorithm_at(i)->name, "gemm") != 0) fail_each_call(device->device, t3_algorithm_at(i), first);
+}
+
 static void every_failed_call_is_named_and_leaves_nothing_behind(void **state) {
-  const tconv3d_device_info *device = *state;
-  for (size_t i = 0; t3_algorithm_at(i); ++i) fail_each_call(device->device, t3_algorithm_at(i), 0);
+  fail_every_algorithm(*state, 0);
 }
 
 static void so_is_every_failed_call_where_arrays_are_copied(void **state) {
-  const tconv3d_device_info *device = *state;
-  for (size_t i = 0; t3_algorithm_at(i); ++i) fail_each_call(device->device, t3_algorithm_at(i), 1);
+  fail_every_algorithm(*state, 1);
 }
 
 static void a_plan_outlives_each_failure_of_its_calls(void **state) {
