@@ -145,7 +145,8 @@ static inline REAL gather(__global const X_STORED *restrict x, const column_t *c
 }
 
 #define TILE_X (TILE_K * TILE_N)
-#define TILE_REALS (2 * (TILE_X + STEP_WEIGHTS))
+#define BUFFER_REALS ((TILE_X + STEP_WEIGHTS + 3) / 4 * 4)
+#define TILE_REALS (2 * BUFFER_REALS)
 #define STORED_REALS (ACROSS_M * STORE_ROWS * TILE_N)
 #define LOCAL_REALS (TILE_REALS > STORED_REALS ? TILE_REALS : STORED_REALS)
 
@@ -270,7 +271,7 @@ tiled(ulong items, __global const X_STORED *restrict x, ulong x_start, __global 
     }
 
     if (step >= 0) {
-      __local const REAL *tile_x = (__local REAL *)room + (step & 1) * (TILE_X + STEP_WEIGHTS), *tile_w = tile_x + TILE_X;
+      __local const REAL *tile_x = (__local REAL *)room + (step & 1) * BUFFER_REALS, *tile_w = tile_x + TILE_X;
 #pragma unroll 4
       for (int k = 0; k < TILE_K; ++k) {
         REAL a[BLOCK_M], b[BLOCK_N];
@@ -284,7 +285,7 @@ tiled(ulong items, __global const X_STORED *restrict x, ulong x_start, __global 
     }
 
     if (step + 1 < steps) {
-      __local REAL *tile_x = (__local REAL *)room + ((step + 1) & 1) * (TILE_X + STEP_WEIGHTS), *tile_w = tile_x + TILE_X;
+      __local REAL *tile_x = (__local REAL *)room + ((step + 1) & 1) * BUFFER_REALS, *tile_w = tile_x + TILE_X;
 #pragma unroll
       for (int r = 0; r < GATHERED; ++r) {
         const int k = X_CHANNELS_LAST ? item / TILE_N * GATHERED + r : item / TILE_N + r * ROWS_AT_ONCE;

@@ -15,7 +15,7 @@ static int set_up(void **state) {
 }
 
 /* The algorithms made for GPUs. */
-static const char *const names[] = {"tiled"};
+static const char *const names[] = {"tiled", "points", "tiled_gradient"};
 enum { NAMES = sizeof names / sizeof *names };
 
 struct row {
@@ -71,7 +71,7 @@ static bool has_epilogue(const tconv3d_epilogue *e) {
   return e->activation || e->affine || e->residual != 0;
 }
 
-/* Variants number first, first + step and so on of all that the algorithm lists. */
+/* Variants number first, first + step and so on of all that the algorithm lists; TCONV3D_TEST_EVERY=1: all of them. */
 static size_t check_variants(const struct rig *rig, const struct asked *plain, const t3_algorithm *algorithm, size_t first,
                              size_t step, struct rng *rng) {
   t3_candidate list[T3_MAX_VARIANTS];
@@ -82,8 +82,9 @@ static size_t check_variants(const struct rig *rig, const struct asked *plain, c
   for (size_t i = first; i < count; i += step) {
     struct asked asked = *plain;
     vary(rig, rng, &asked);
-    t3_candidate now[T3_MAX_VARIANTS]; /* wider sums may leave fewer */
+    t3_candidate now[T3_MAX_VARIANTS]; /* wider sums may leave fewer, or none */
     const t3_problem varied = problem_of(rig, &asked);
+    if (!t3_applicable(&varied, algorithm, why, sizeof why)) continue;
     size_t left = t3_candidates(&varied, algorithm, now);
     asked.candidate = &now[i < left ? i : left - 1];
     asked.values = VALUES_INTEGER;
@@ -95,6 +96,7 @@ static size_t check_variants(const struct rig *rig, const struct asked *plain, c
 }
 
 static void check_operation(const struct rig *rig, tconv3d_operation operation, size_t step) {
+  if (rig_number("TCONV3D_TEST_EVERY", 0) == 1) step = 1;
   for (size_t n = 0; n < NAMES; ++n) {
     const t3_algorithm *algorithm = t3_algorithm_named(names[n]);
     size_t listed = 0;
@@ -110,12 +112,18 @@ static void check_operation(const struct rig *rig, tconv3d_operation operation, 
 }
 
 static void tiles_of_the_forward_operation_are_right(void **state) {
-  check_operation(*state, TCONV3D_FORWARD, 1);
+  check_operation(*state, TCONV3D_FORWARD, 8);
+}
+
+static void tiles_of_gradients_and_the_convolution_are_right(void **state) {
+  static const tconv3d_operation others[] = {TCONV3D_GRAD_WEIGHT, TCONV3D_GRAD_INPUT, TCONV3D_CONVOLUTION};
+  for (size_t i = 0; i < 3; ++i) check_operation(*state, others[i], i ? 16 : 8);
 }
 
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(tiles_of_the_forward_operation_are_right),
+      cmocka_unit_test(tiles_of_gradients_and_the_convolution_are_right),
   };
   return cmocka_run_group_tests(tests, set_up, rig_tear_down);
 }

@@ -14,13 +14,10 @@ int64_t t3_tile_items(const t3_tile *tile) {
   return tile->m / tile->block_m * (tile->n / tile->block_n);
 }
 
-int64_t t3_tile_fetched(const t3_tile *tile) {
-  return t3_ceil_div(tile->k * (tile->m + tile->n), t3_tile_items(tile));
-}
-
 /* Sums, a row and a column of them, and what is fetched while they are computed. */
-static int64_t registers(const t3_problem *problem, const t3_tile *tile) {
-  int64_t values = tile->block_m * tile->block_n + tile->block_m + tile->block_n + t3_tile_fetched(tile);
+static int64_t registers(const t3_problem *problem, const t3_tile *tile, int64_t items) {
+  int64_t fetched = t3_ceil_div(tile->k * (tile->m + tile->n), items);
+  int64_t values = tile->block_m * tile->block_n + tile->block_m + tile->block_n + fetched;
   return values * problem->real_size / 4 + ADDRESSES;
 }
 
@@ -37,8 +34,8 @@ bool t3_tile_fits(const t3_problem *problem, const t3_tile *tile, int64_t items,
     return lacks(why, capacity, "work-items a group", items, (int64_t)device->work_group_size);
   if ((uint64_t)bytes > device->local_bytes)
     return lacks(why, capacity, "bytes of local memory", bytes, (int64_t)device->local_bytes);
-  if (registers(problem, tile) > REGISTERS) return lacks(why, capacity, "registers", registers(problem, tile), REGISTERS);
-  return true;
+  int64_t wanted = registers(problem, tile, items);
+  return wanted <= REGISTERS || lacks(why, capacity, "registers", wanted, REGISTERS);
 }
 
 /* A multiply-add a cycle; local memory gives half a value, as vectors; a gathered value costs its bounds, its place, a load and a

@@ -14,9 +14,8 @@ static inline bool t3_is_gpu(const t3_problem *problem) {
   return problem->device.type & CL_DEVICE_TYPE_GPU;
 }
 
-/* Work-items of a work-group; values of a tile that a work-item brings from memory at a time. */
+/* Work-items that hold a tile. */
 int64_t t3_tile_items(const t3_tile *tile);
-int64_t t3_tile_fetched(const t3_tile *tile);
 
 /* Whether the device has the work-items, the local memory (values of the sums' type) and the registers (estimated); else false
  * with the reason. */

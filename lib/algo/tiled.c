@@ -17,24 +17,12 @@ struct way {
 };
 
 enum {
-  MAX_FACTOR = 1 << 16,   /* of a stride or kernel size */
   MAX_RESIDUES = 64,      /* of an axis: the length of the tables in the program */
   MAX_WEIGHTS = 1 << 30,  /* of a group, all taps: steps are counted in 32 bits */
   MAX_PADDING_PART = 16,  /* columns, or rows, that a tile may have for each that there is */
   SHARED_BYTES = 2 << 20, /* of weights: what a GPU's second cache keeps beside x */
   COLUMNS_FIRST = 8
 };
-
-static bool check_axis(const t3_problem *problem, int a, char *why, size_t capacity) {
-  const t3_axis *axis = &problem->layer.axis[a];
-  if (problem->phases[a].residues > MAX_RESIDUES) return t3_too_much(why, capacity, "a stride", axis->stride, MAX_RESIDUES);
-  if (axis->stride > MAX_FACTOR) return t3_too_much(why, capacity, "a stride", axis->stride, MAX_FACTOR);
-  if (axis->kernel > MAX_FACTOR) return t3_too_much(why, capacity, "a kernel_size", axis->kernel, MAX_FACTOR);
-  int64_t size = t3_max(axis->in, axis->out), reach = t3_max((axis->kernel - 1) * axis->dilation, axis->padding);
-  if (size > INT32_MAX / 4) return t3_too_much(why, capacity, "an input or output size", size, INT32_MAX / 4);
-  if (reach > INT32_MAX / 4) return t3_too_much(why, capacity, "the reach or the padding of an axis", reach, INT32_MAX / 4);
-  return true;
-}
 
 static int64_t residues(const t3_problem *problem) {
   const t3_phases *p = problem->phases;
@@ -87,7 +75,7 @@ static struct way way_of(const t3_problem *problem, const int64_t number[T3_VARI
 }
 
 static int64_t tile_values(const struct way *way) {
-  return 2 * way->tile.k * (way->tile.m + way->tile.n);
+  return 2 * t3_round_up(way->tile.k * (way->tile.m + way->tile.n), 4);
 }
 
 static int64_t store_rows(const struct way *way) {
@@ -140,7 +128,9 @@ static size_t variants(const t3_problem *problem, t3_variant *list) {
 static bool applicable(const t3_problem *problem, char *why, size_t capacity) {
   const t3_layer *layer = &problem->layer;
   for (int a = 0; a < 3; ++a)
-    if (!check_axis(problem, a, why, capacity)) return false;
+    if (problem->phases[a].residues > MAX_RESIDUES)
+      return t3_too_much(why, capacity, "a stride", layer->axis[a].stride, MAX_RESIDUES);
+  if (!t3_check_counts(problem, why, capacity)) return false;
   int64_t weights = layer->w_count / layer->groups;
   if (weights > MAX_WEIGHTS) return t3_too_much(why, capacity, "the number of a group's weights", weights, MAX_WEIGHTS);
   struct way way = least(problem);
