@@ -31,7 +31,8 @@ static const struct row rows[] = {
 
 /* A GPU of sixty compute units. */
 static t3_slot gpu(void) {
-  t3_slot slot = {{.type = CL_DEVICE_TYPE_GPU, .compute_units = 60, .vector_width = 1, .fma_width = 1, .work_group_size = 1024}};
+  t3_slot slot = {.info.type = CL_DEVICE_TYPE_GPU};
+  slot.info.compute_units = 60, slot.info.vector_width = slot.info.fma_width = 1, slot.info.work_group_size = 1024;
   slot.info.memory_bytes = slot.info.max_buffer_bytes = (uint64_t)1 << 34;
   slot.info.local_bytes = 1 << 16;
   slot.info.float64 = 1;
