@@ -171,15 +171,14 @@ points(ulong items, __global const X_STORED *restrict x, ulong x_start, __global
   y += y_start;
 #pragma unroll
   for (int m = 0; m < BLOCK_M; ++m) {
-    if (first_m + m >= GROUP_OUT) break;
-    const ulong channels = group * GROUP_OUT + first_m + m;
-    const finish_t f = finish_of(packed + packed_start, channels, y, residuals);
-    __global Y_STORED *to = y + (long)channels * y_c;
+    const ulong number = group * GROUP_OUT + min(first_m + m, (uint)(GROUP_OUT - 1));
+    const finish_t f = finish_of(packed + packed_start, number, y, residuals);
+    __global Y_STORED *to = y + (long)number * y_c;
 #pragma unroll
     for (int i = 0; i < BLOCK_T; ++i)
 #pragma unroll
       for (int a = 0; a < STRIDE_W; ++a)
-        if (point[i].real && point[i].w / INPUT_STEP_W * STRIDE_W + a < out_w)
+        if (first_m + m < GROUP_OUT && point[i].real && point[i].w / INPUT_STEP_W * STRIDE_W + a < out_w)
           store_one(to + point[i].y_at + a * y_w, sums[m][i][a], &f);
   }
 }

@@ -17,16 +17,22 @@
 #define ROW_OF(tm, i) (((i) / SIDE_M * ACROSS_M + (tm)) * SIDE_M + (i) % SIDE_M)
 #define COLUMN_OF(tn, j) (((j) / SIDE_N * ACROSS_N + (tn)) * SIDE_N + (j) % SIDE_N)
 
-/* A block's rows, or columns, of one term: count values. */
-static inline void take_side(REAL *values, __local const REAL *from, int count, int side, int across, int t) {
-  if (side == 4) {
-#pragma unroll
-    for (int v = 0; v < count / 4; ++v) {
-      const REAL4 four = ((__local const REAL4 *)from)[v * across + t];
-      values[4 * v] = four.x, values[4 * v + 1] = four.y, values[4 * v + 2] = four.z, values[4 * v + 3] = four.w;
-    }
-  } else {
-#pragma unroll
-    for (int v = 0; v < count; ++v) values[v] = from[v * across + t];
+/* Takes a block's rows, or columns, of one term: count values. Macros: in functions clang 14 unrolls the loops too late to keep
+ * the values in registers on some GPUs. */
+#define TAKE_FOURS(values, from, count, across, t)                                                             \
+  _Pragma("unroll") for (int v = 0; v < (count) / 4; ++v) {                                                    \
+    const REAL4 four = ((__local const REAL4 *)(from))[v * (across) + (t)];                                    \
+    values[4 * v] = four.x, values[4 * v + 1] = four.y, values[4 * v + 2] = four.z, values[4 * v + 3] = four.w; \
   }
-}
+#define TAKE_ONES(values, from, count, across, t) \
+  _Pragma("unroll") for (int v = 0; v < (count); ++v) values[v] = (from)[v * (across) + (t)];
+#if BLOCK_M % 4
+#define TAKE_ROWS(values, from, tm) TAKE_ONES(values, from, BLOCK_M, ACROSS_M, tm)
+#else
+#define TAKE_ROWS(values, from, tm) TAKE_FOURS(values, from, BLOCK_M, ACROSS_M, tm)
+#endif
+#if BLOCK_N % 4
+#define TAKE_COLUMNS(values, from, tn) TAKE_ONES(values, from, BLOCK_N, ACROSS_N, tn)
+#else
+#define TAKE_COLUMNS(values, from, tn) TAKE_FOURS(values, from, BLOCK_N, ACROSS_N, tn)
+#endif

@@ -275,8 +275,8 @@ tiled(ulong items, __global const X_STORED *restrict x, ulong x_start, __global 
 #pragma unroll 4
       for (int k = 0; k < TILE_K; ++k) {
         REAL a[BLOCK_M], b[BLOCK_N];
-        take_side(a, tile_w + k * TILE_M, BLOCK_M, SIDE_M, ACROSS_M, tm);
-        take_side(b, tile_x + k * TILE_N, BLOCK_N, SIDE_N, ACROSS_N, tn);
+        TAKE_ROWS(a, tile_w + k * TILE_M, tm)
+        TAKE_COLUMNS(b, tile_x + k * TILE_N, tn)
 #pragma unroll
         for (int i = 0; i < BLOCK_M; ++i)
 #pragma unroll

@@ -149,8 +149,8 @@ tiled_gradient(ulong items, __global const X_STORED *restrict x, ulong x_start, 
 #pragma unroll 4
       for (int k = 0; k < TILE_K / SLICES; ++k) {
         REAL a[BLOCK_M], b[BLOCK_N];
-        take_side(a, tile_x + (k * SLICES + slice) * PITCH_M, BLOCK_M, SIDE_M, ACROSS_M, tm);
-        take_side(b, tile_gy + (k * SLICES + slice) * PITCH_N, BLOCK_N, SIDE_N, ACROSS_N, tn);
+        TAKE_ROWS(a, tile_x + (k * SLICES + slice) * PITCH_M, tm)
+        TAKE_COLUMNS(b, tile_gy + (k * SLICES + slice) * PITCH_N, tn)
 #pragma unroll
         for (int i = 0; i < BLOCK_M; ++i)
 #pragma unroll
