@@ -19,9 +19,9 @@
 
 /* Takes a block's rows, or columns, of one term: count values. Macros: in functions clang 14 unrolls the loops too late to keep
  * the values in registers on some GPUs. */
-#define TAKE_FOURS(values, from, count, across, t)                                                             \
-  _Pragma("unroll") for (int v = 0; v < (count) / 4; ++v) {                                                    \
-    const REAL4 four = ((__local const REAL4 *)(from))[v * (across) + (t)];                                    \
+#define TAKE_FOURS(values, from, count, across, t)                                                              \
+  _Pragma("unroll") for (int v = 0; v < (count) / 4; ++v) {                                                     \
+    const REAL4 four = ((__local const REAL4 *)(from))[v * (across) + (t)];                                     \
     values[4 * v] = four.x, values[4 * v + 1] = four.y, values[4 * v + 2] = four.z, values[4 * v + 3] = four.w; \
   }
 #define TAKE_ONES(values, from, count, across, t) \

@@ -5,21 +5,22 @@
  *
  *   y[m][t of a] = sum over taps j of the phase, c of x[c][t*INPUT_STEP + offset(j)] * w[c][m][tap(j)]
  *
- * A work-group computes TILE_M output channels of one group x TILE_N positions of one phase, which are counted over images, t_d,
- * t_h and t_w; all phases are in one launch. Sums run over TAPS_AT_ONCE taps x CHANNELS_AT_ONCE input channels at a time,
- * TILE_K in all: the work-items gather such a tile of x and load one of the packed weights, which lies in the order of use, into
- * registers while they compute with the tiles before from one of two buffers in local memory. What a tap meets outside of x is
- * 0 and not read. MERGED: where all phases have one tap, all with the same offsets (kernel = stride), they are one product: rows
- * are (m, phase), and what is stored goes from depth to space.
+ * A work-group computes TILE_M output channels of one group x TILE_N positions of one phase, which are counted over images,
+ * t_d, t_h and t_w; all phases are in one launch. Sums run over TAPS_AT_ONCE taps x CHANNELS_AT_ONCE input channels at a time,
+ * TILE_K in all: the work-items gather such a tile of x and load one of the packed weights, which lies in the order of use,
+ * into registers while they compute with the tiles before from one of two buffers in local memory. What a tap meets outside of
+ * x is 0 and not read. MERGED: where all phases have one tap, all with the same offsets (kernel = stride), they are one
+ * product: rows are (m, phase), and what is stored goes from depth to space.
  *
  * Sums are stored by way of local memory, so that neighbouring work-items store neighbouring elements: STORE_ROWS rows of each
  * work-item at a time.
  *
  * packed: [group][tile of m][phase][step][TILE_K][TILE_M], zeros past the last channel and tap, then b (zeros when absent).
- * Groups of work-items: COLUMNS_FIRST tiles of positions fastest, which share weights, then tiles of m and phases, which share x.
+ * Groups of work-items: COLUMNS_FIRST tiles of positions fastest, which share weights, then tiles of m and phases, which share
+ * x.
  *
- * Required: what layer.cl, tile.cl and for all axes phases.cl ask, TAPS_AT_ONCE CHANNELS_AT_ONCE MERGED STORE_ROWS COLUMNS_FIRST,
- * X_CHANNELS_LAST and Y_CHANNELS_LAST (1: neighbouring channels, not positions, lie side by side). */
+ * Required: what layer.cl, tile.cl and for all axes phases.cl ask, TAPS_AT_ONCE CHANNELS_AT_ONCE MERGED STORE_ROWS
+ * COLUMNS_FIRST, X_CHANNELS_LAST and Y_CHANNELS_LAST (1: neighbouring channels, not positions, lie side by side). */
 #include "common.cl"
 #include "epilogue.cl"
 #include "layer.cl"
@@ -124,7 +125,8 @@ static inline offset_t offset_of(const phase_t *p, int j) {
 #define WEIGHT_VECTORS (STEP_WEIGHTS / WEIGHT_SIDE)
 #define LOADED ((WEIGHT_VECTORS + ITEMS - 1) / ITEMS)
 
-/* A column of the tile that a work-item gathers: where x[0] of its t lies, and t itself in x; d is below any x past the last. */
+/* A column of the tile that a work-item gathers: where x[0] of its t lies, and t itself in x; d is below any x past the last.
+ */
 typedef struct {
   long at;
   int d, h, w;
@@ -150,8 +152,8 @@ static inline REAL gather(__global const X_STORED *restrict x, const column_t *c
 #define STORED_REALS (ACROSS_M * STORE_ROWS * TILE_N)
 #define LOCAL_REALS (TILE_REALS > STORED_REALS ? TILE_REALS : STORED_REALS)
 
-/* The element of what was laid down that is number e in the order of storing: its row of STORE_ROWS, the work-item across M that
- * computed it, its column. */
+/* The element of what was laid down that is number e in the order of storing: its row of STORE_ROWS, the work-item across M
+ * that computed it, its column. */
 #if Y_CHANNELS_LAST && !MERGED
 #define STORED_Q(e) ((e) % SIDE_STORED + (e) / (SIDE_STORED * ACROSS_M) % (STORE_ROWS / SIDE_STORED) * SIDE_STORED)
 #define STORED_TM(e) ((e) / SIDE_STORED % ACROSS_M)
@@ -170,8 +172,8 @@ static inline REAL gather(__global const X_STORED *restrict x, const column_t *c
 /* images: how many there are; t_: values of t of residue 0; x_ and y_: strides. */
 __attribute__((reqd_work_group_size(ITEMS, 1, 1))) __kernel void
 tiled(ulong items, __global const X_STORED *restrict x, ulong x_start, __global const REAL *restrict packed, ulong packed_start,
-      __global Y_STORED *Y_RESTRICT y, ulong y_start, long images, long in_d, long in_h, long in_w, long x_n, long x_c, long x_d,
-      long x_h, long x_w, long out_d, long out_h, long out_w, long y_n, long y_c, long y_d, long y_h, long y_w,
+      __global Y_STORED *Y_RESTRICT y, ulong y_start, long images, long in_d, long in_h, long in_w, long x_n, long x_c,
+      long x_d, long x_h, long x_w, long out_d, long out_h, long out_w, long y_n, long y_c, long y_d, long y_h, long y_w,
       long n_tiles RESIDUAL_ARGS) {
   __local REAL4 room[(LOCAL_REALS + 3) / 4];
   __local long y_at[TILE_N];
@@ -211,8 +213,8 @@ tiled(ulong items, __global const X_STORED *restrict x, ulong x_start, __global 
     const long n = image + d / t_d;
     w %= t_w, h %= t_h, d %= t_d;
     if (item < TILE_N)
-      y_at[number] = n * y_n + ((long)d * STRIDE_D + p.ad) * y_d + ((long)h * STRIDE_H + p.ah) * y_h +
-                     ((long)w * STRIDE_W + p.aw) * y_w;
+      y_at[number] =
+          n * y_n + ((long)d * STRIDE_D + p.ad) * y_d + ((long)h * STRIDE_H + p.ah) * y_h + ((long)w * STRIDE_W + p.aw) * y_w;
     column[i].d = d * INPUT_STEP_D, column[i].h = h * INPUT_STEP_H, column[i].w = w * INPUT_STEP_W;
     column[i].at = n * x_n + column[i].d * x_d + column[i].h * x_h + column[i].w * x_w;
     if (number >= count) column[i].d = INT_MIN / 2;
@@ -232,7 +234,8 @@ tiled(ulong items, __global const X_STORED *restrict x, ulong x_start, __global 
 
   /* Brings a step's values: channels from c on of taps from j on. */
   int next_c = 0, next_j = 0;
-  offset_t o = offset_of(&p, 0);
+  offset_t o = {0, 0, 0};
+  if (steps) o = offset_of(&p, 0);
   for (int step = -1; step < steps; ++step) {
     fetched_t f;
     if (step + 1 < steps) {

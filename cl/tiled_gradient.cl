@@ -67,8 +67,10 @@ static inline void advance(place_t *p, const place_t *step, range_t d, range_t h
 #define AT_ONCE (ITEMS / TILE_K)
 #define FETCHED_M ((TILE_M + AT_ONCE - 1) / AT_ONCE)
 #define FETCHED_N ((TILE_N + AT_ONCE - 1) / AT_ONCE)
-#define FETCHED_ROW(i) (X_CHANNELS_LAST ? item / TILE_K * FETCHED_M + (i) : item / TILE_K + (i)*AT_ONCE)
-#define FETCHED_COLUMN(i) (GY_CHANNELS_LAST ? item / TILE_K * FETCHED_N + (i) : item / TILE_K + (i)*AT_ONCE)
+#define STEP_M (X_CHANNELS_LAST ? 1 : AT_ONCE)
+#define STEP_N (GY_CHANNELS_LAST ? 1 : AT_ONCE)
+#define FETCHED_ROW(i) (item / TILE_K * (X_CHANNELS_LAST ? FETCHED_M : 1) + (i)*STEP_M)
+#define FETCHED_COLUMN(i) (item / TILE_K * (GY_CHANNELS_LAST ? FETCHED_N : 1) + (i)*STEP_N)
 
 /* Rows of the tiles in local memory: neighbouring ones begin in different banks. */
 #define PITCH(tile, side) ((tile) + ((side) == 4 ? 4 : (tile) % 2 ? 0 : 1))
@@ -128,17 +130,19 @@ tiled_gradient(ulong items, __global const X_STORED *restrict x, ulong x_start, 
     if (step + 1 < steps) {
       const bool real = q < positions;
       __global const X_STORED *from = x + (long)at.n * x_n + at.d * x_d + at.h * x_h + at.w * x_w;
-      __global const X_STORED *meets = gy + (long)at.n * gy_n + at.d * (long)STRIDE_D * gy_d + at.h * (long)STRIDE_H * gy_h +
-                                       at.w * (long)STRIDE_W * gy_w;
+      __global const X_STORED *meets =
+          gy + (long)at.n * gy_n + at.d * (long)STRIDE_D * gy_d + at.h * (long)STRIDE_H * gy_h + at.w * (long)STRIDE_W * gy_w;
+      from += FETCHED_ROW(0) * x_c;
+      meets += FETCHED_COLUMN(0) * gy_c;
 #pragma unroll
-      for (int i = 0; i < FETCHED_M; ++i) {
+      for (int i = 0; i < FETCHED_M; ++i, from += STEP_M * x_c) {
         const int row = FETCHED_ROW(i);
-        fetched_x[i] = real && row < TILE_M && m_tile + row < GROUP_IN ? READ_X(from + row * x_c) : (REAL)0;
+        fetched_x[i] = real && row < TILE_M && m_tile + row < GROUP_IN ? READ_X(from) : (REAL)0;
       }
 #pragma unroll
-      for (int i = 0; i < FETCHED_N; ++i) {
+      for (int i = 0; i < FETCHED_N; ++i, meets += STEP_N * gy_c) {
         const int column = FETCHED_COLUMN(i);
-        fetched_gy[i] = real && column < TILE_N && n_tile + column < GROUP_OUT ? READ_X(meets + column * gy_c) : (REAL)0;
+        fetched_gy[i] = real && column < TILE_N && n_tile + column < GROUP_OUT ? READ_X(meets) : (REAL)0;
       }
       advance(&at, &step_by, d, h, w);
       q += TILE_K;

@@ -1,8 +1,9 @@
-/* The kernels for GPUs, which no CPU device is given by choice: every tile that is listed for a layer, over the layers for which
- * they differ, each time with other types, layouts and epilogues; and where tiles end in the midst of what is large.
+/* The kernels for GPUs, which no CPU device is given by choice: every tile that is listed for a layer, over the layers for
+ * which they differ, each time with other types, layouts and epilogues; and where tiles end in the midst of what is large.
  * TCONV3D_TEST_SEED runs others. A failure prints the seed and the layer. */
 #include <string.h>
 
+#include "plan/choose.h"
 #include "support/call_check.h"
 #include "support/layers.h"
 #include "support/operands.h"
@@ -25,13 +26,13 @@ struct row {
 
 static const struct row rows[] = {
     {2, 20, 40, 1, {2, 3, 11}, {3, 3, 3}, {2, 2, 2}, {1, 1, 1}, {1, 1, 1}, 0, 0},
-    {3, 9, 33, 1, {1, 2, 5}, {2, 2, 2}, {2, 2, 2}, {0, 0, 0}, {1, 1, 1}, 0, 0},     /* kernel = stride */
-    {1, 17, 130, 1, {2, 3, 50}, {1, 3, 2}, {1, 1, 1}, {0, 1, 0}, {1, 1, 1}, 0, 0},  /* stride 1, more than a tile */
-    {2, 6, 9, 3, {2, 3, 7}, {3, 2, 4}, {3, 1, 4}, {1, 0, 2}, {1, 1, 1}, 1, 0},      /* groups, strides 3 and 4 */
-    {1, 3, 2, 1, {2, 4, 9}, {4, 4, 4}, {2, 2, 2}, {1, 1, 1}, {1, 1, 1}, 0, 1},      /* few channels, ends padded more */
-    {2, 5, 5, 5, {3, 3, 6}, {3, 3, 3}, {1, 2, 1}, {1, 1, 2}, {1, 1, 2}, 0, 0},      /* depthwise, dilation */
-    {1, 12, 8, 1, {2, 3, 6}, {2, 3, 3}, {2, 2, 2}, {0, 2, 1}, {2, 2, 3}, 0, 0},     /* phases without a tap */
-    {2, 16, 1, 1, {2, 2, 9}, {2, 2, 3}, {2, 2, 3}, {0, 0, 0}, {1, 1, 1}, 1, 0},     /* kernel = stride but not everywhere */
+    {3, 9, 33, 1, {1, 2, 5}, {2, 2, 2}, {2, 2, 2}, {0, 0, 0}, {1, 1, 1}, 0, 0},    /* kernel = stride */
+    {1, 17, 130, 1, {2, 3, 50}, {1, 3, 2}, {1, 1, 1}, {0, 1, 0}, {1, 1, 1}, 0, 0}, /* stride 1, more than a tile */
+    {2, 6, 9, 3, {2, 3, 7}, {3, 2, 4}, {3, 1, 4}, {1, 0, 2}, {1, 1, 1}, 1, 0},     /* groups, strides 3 and 4 */
+    {1, 3, 2, 1, {2, 4, 9}, {4, 4, 4}, {2, 2, 2}, {1, 1, 1}, {1, 1, 1}, 0, 1},     /* few channels, ends padded more */
+    {2, 5, 5, 5, {3, 3, 6}, {3, 3, 3}, {1, 2, 1}, {1, 1, 2}, {1, 1, 2}, 0, 0},     /* depthwise, dilation */
+    {1, 12, 8, 1, {2, 3, 6}, {2, 3, 3}, {2, 2, 2}, {0, 2, 1}, {2, 2, 3}, 0, 0},    /* phases without a tap */
+    {2, 16, 1, 1, {2, 2, 9}, {2, 2, 3}, {2, 2, 3}, {0, 0, 0}, {1, 1, 1}, 1, 0},    /* kernel = stride but not everywhere */
 };
 enum { ROWS = sizeof rows / sizeof *rows };
 
@@ -120,10 +121,89 @@ static void tiles_of_gradients_and_the_convolution_are_right(void **state) {
   for (size_t i = 0; i < 3; ++i) check_operation(*state, others[i], i ? 16 : 8);
 }
 
+/* ---- choice ---- */
+
+/* The device with other limits, as a GPU or as it is. */
+static t3_problem problem_on(const struct rig *rig, const struct asked *asked, bool gpu, uint64_t local_bytes, uint64_t items) {
+  t3_problem problem = problem_of(rig, asked);
+  if (gpu) problem.device.type = CL_DEVICE_TYPE_GPU, problem.device.compute_units = 60;
+  if (local_bytes) problem.device.local_bytes = local_bytes;
+  if (items) problem.device.work_group_size = items;
+  return problem;
+}
+
+static bool is_for_gpus(const char *name) {
+  for (size_t n = 0; n < NAMES; ++n)
+    if (!strcmp(names[n], name)) return true;
+  return false;
+}
+
+static void a_gpu_is_given_them_and_other_devices_are_not(void **state) {
+  static const tconv3d_operation operations[] = {TCONV3D_FORWARD, TCONV3D_GRAD_INPUT, TCONV3D_GRAD_WEIGHT, TCONV3D_CONVOLUTION};
+  for (size_t i = 0; i < ROWS; ++i)
+    for (size_t o = 0; o < 4; ++o)
+      for (int gpu = 0; gpu < 2; ++gpu) {
+        struct asked asked = {.desc = desc_of(&rows[i]), .operation = operations[o]};
+        if (operations[o] == TCONV3D_CONVOLUTION) asked.desc = convolution_like(&asked.desc);
+        asked.desc.has_bias = 0, asked.desc.batch = 16;
+        for (int a = 0; a < 3; ++a) asked.desc.input_size[a] *= 4;
+        const t3_problem problem = problem_on(*state, &asked, gpu, 1 << 15, 1024);
+        t3_candidate chosen;
+        t3_text explanation = {0};
+        assert_ok(t3_choose(&problem, NULL, NULL, &chosen, &explanation));
+        if (is_for_gpus(chosen.algorithm->name) != gpu)
+          fail_msg("layer %zu, %s, %s:\n%s", i, tconv3d_operation_name(operations[o]), gpu ? "GPU" : "as it is",
+                   explanation.data);
+        t3_text_free(&explanation);
+      }
+}
+
+static void small_devices_are_given_tiles_that_fit_or_a_reason(void **state) {
+  static const struct {
+    uint64_t local_bytes, items;
+    bool fits;
+  } limits[] = {{32 << 10, 1024, true}, {16 << 10, 256, true}, {8 << 10, 64, true}, {32 << 10, 2, false}, {512, 256, false}};
+  for (size_t n = 0; n < NAMES; n += 2) /* points needs nothing */
+    for (size_t i = 0; i < sizeof limits / sizeof *limits; ++i) {
+      const t3_algorithm *algorithm = t3_algorithm_named(names[n]);
+      struct asked asked = {.desc = desc_of(&rows[0])};
+      char why[160] = "";
+      asked.desc.has_bias = 0;
+      if (algorithm->serves == T3_WEIGHT_GRADIENT) asked.operation = TCONV3D_GRAD_WEIGHT;
+      const t3_problem problem = problem_on(*state, &asked, false, limits[i].local_bytes, limits[i].items);
+      assert_int_equal(t3_applicable(&problem, algorithm, why, sizeof why), limits[i].fits);
+      if (!limits[i].fits) assert_non_null(strstr(why, limits[i].items == 2 ? "work-items" : "local memory"));
+      t3_candidate list[T3_MAX_VARIANTS];
+      size_t count = limits[i].fits ? t3_candidates(&problem, algorithm, list) : 0;
+      for (size_t v = 0; v < count; ++v) {
+        t3_recipe recipe = {0};
+        assert_ok(algorithm->recipe(&problem, &list[v].variant, &recipe));
+        assert_in_range(recipe.run[0].local, 1, limits[i].items);
+        t3_text_free(&recipe.defines);
+      }
+    }
+}
+
+static void positions_are_found_over_many_images(void **state) {
+  tconv3d_desc desc = TCONV3D_DESC_INIT;
+  desc.in_channels = 2, desc.out_channels = 3, desc.batch = 700;
+  TCONV3D_ALL_AXES(desc.input_size, 1);
+  TCONV3D_ALL_AXES(desc.kernel_size, 2);
+  TCONV3D_ALL_AXES(desc.stride, 1);
+  for (size_t n = 0; n < NAMES; ++n) {
+    struct asked asked = {.desc = desc, .algorithm = names[n], .seed = seed};
+    if (t3_algorithm_named(names[n])->serves == T3_WEIGHT_GRADIENT) asked.operation = TCONV3D_GRAD_WEIGHT;
+    assert_non_null(call_check_both(*state, asked));
+  }
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(tiles_of_the_forward_operation_are_right),
       cmocka_unit_test(tiles_of_gradients_and_the_convolution_are_right),
+      cmocka_unit_test(a_gpu_is_given_them_and_other_devices_are_not),
+      cmocka_unit_test(small_devices_are_given_tiles_that_fit_or_a_reason),
+      cmocka_unit_test(positions_are_found_over_many_images),
   };
   return cmocka_run_group_tests(tests, set_up, rig_tear_down);
 }

@@ -18,6 +18,7 @@ enum {
   MAX_STRIDE_W = 8,  /* sums of all residues of W are kept at once */
   MAX_KERNEL_W = 32, /* taps along W are unrolled: this bounds the code's size */
   MAX_UNROLLED = 128,
+  MAX_BOUNDS = 12, /* conditions of positions under taps of W: on AMD each keeps two scalar registers, of some hundred */
   MAX_SUMS = 16,
   MAX_RESIDUES = 64, /* of D and H: the length of the tables in the program */
   LOCAL = 128
@@ -43,12 +44,13 @@ static int64_t local_size(const t3_problem *problem) {
 }
 
 static size_t variants(const t3_problem *problem, t3_variant *list) {
-  static const int64_t blocks[][2] = {{4, 4}, {4, 2}, {4, 1}, {2, 4}, {2, 2}, {2, 1}, {1, 4}, {1, 2}, {1, 1}};
+  static const int64_t blocks[][2] = {{4, 2}, {4, 1}, {2, 4}, {2, 2}, {2, 1}, {1, 4}, {1, 2}, {1, 1}};
   const t3_axis *w = &problem->layer.axis[T3_W];
   size_t count = 0;
   for (size_t i = 0; i < sizeof blocks / sizeof *blocks; ++i) {
     int64_t m = blocks[i][0], t = blocks[i][1];
-    bool fits = m * t * t3_output_step(w) <= MAX_SUMS && m * t * w->kernel <= MAX_UNROLLED && m < 2 * problem->layer.group_out;
+    bool fits = m * t * t3_output_step(w) <= MAX_SUMS && m * t * w->kernel <= MAX_UNROLLED && t * w->kernel <= MAX_BOUNDS &&
+                m < 2 * problem->layer.group_out;
     if (fits || m * t == 1) list[count++] = (t3_variant){{m, t, local_size(problem)}};
   }
   return count;
@@ -76,13 +78,14 @@ static int64_t residues(const t3_problem *problem) {
 /* Neighbours in memory are groups, and there are some. */
 static bool blocks_fastest(const t3_problem *problem) {
   const t3_layer *layer = &problem->layer;
-  return layer->groups >= 8 && layer->x.stride[T3_AXIS_C] == 1 && layer->x.stride[T3_AXIS_W] != 1 && t3_y_channels_last(problem);
+  return layer->groups >= 8 && layer->x.stride[T3_AXIS_C] == 1 && layer->x.stride[T3_AXIS_W] != 1 &&
+         t3_y_channels_last(problem);
 }
 
 /* Along t, of one block and pair of residues: work-groups, or work-items where blocks are fastest. */
 static int64_t tiles(const t3_problem *problem, const struct block *block) {
-  int64_t positions = problem->layer.batch * t3_positions(problem, T3_D) * t3_positions(problem, T3_H) *
-                      t3_positions(problem, T3_W);
+  int64_t positions =
+      problem->layer.batch * t3_positions(problem, T3_D) * t3_positions(problem, T3_H) * t3_positions(problem, T3_W);
   return t3_ceil_div(positions, block->t * (blocks_fastest(problem) ? 1 : block->local));
 }
 
@@ -95,8 +98,8 @@ static double cost(const t3_problem *problem, const t3_variant *variant) {
   const t3_layer *layer = &problem->layer;
   struct block block = block_of(variant);
   double items = (double)item_count(problem, &block), per_item = (double)terms(problem) / (double)residues(problem);
-  /* A multiply-add a cycle; a weight, shared by the work-items, is loaded once for t of them; a value of x costs its bounds, its
-   * place and the load, which other taps share. */
+  /* A multiply-add a cycle; a weight, shared by the work-items, is loaded once for t of them; a value of x costs its bounds,
+   * its place and the load, which other taps share. */
   double products = (double)(block.m * block.t), cycles = per_item * (products + (double)block.m + 4 * (double)block.t);
   double stored = products * (double)t3_output_step(&layer->axis[T3_W]);
   t3_gpu_work work = {.groups = items / (double)block.local,

@@ -38,16 +38,16 @@ bool t3_tile_fits(const t3_problem *problem, const t3_tile *tile, int64_t items,
   return wanted <= REGISTERS || lacks(why, capacity, "registers", wanted, REGISTERS);
 }
 
-/* A multiply-add a cycle; local memory gives half a value, as vectors; a gathered value costs its bounds, its place, a load and a
- * store. */
+/* A multiply-add a cycle; local memory gives half a value, as vectors; a gathered value costs its bounds, its place, a load and
+ * a store. */
 double t3_tile_cycles(const t3_tile *tile, int64_t items) {
   double block = (double)(tile->block_m * tile->block_n), sides = (double)(tile->block_m + tile->block_n);
   return (double)items * (block + 0.5 * sides + 1) + 8 * (double)tile->n + 2 * (double)tile->m;
 }
 
 double t3_gpu_seconds(const t3_problem *problem, const t3_gpu_work *work) {
-  /* A compute unit: 64 lanes at 1.5 GHz (as t3_device_rate), which some 256 work-items keep busy; 30 GB/s of the second cache and
-   * 10 GB/s of memory. */
+  /* A compute unit: 64 lanes at 1.5 GHz (as t3_device_rate), which some 256 work-items keep busy; 30 GB/s of the second cache
+   * and 10 GB/s of memory. */
   const double lanes = 64, clock = 1.5e9, busy = 256, from_cache = 30e9, from_memory = 10e9;
   double units = problem->device.compute_units ? problem->device.compute_units : 1, size = (double)problem->real_size;
   double rounds = (double)t3_ceil_div((int64_t)work->groups, (int64_t)units);

@@ -25,8 +25,8 @@ bool t3_tile_fits(const t3_problem *problem, const t3_tile *tile, int64_t items,
 /* Cycles of a lane, summed over the lanes of a work-group, that one term of all of a tile's sums takes. */
 double t3_tile_cycles(const t3_tile *tile, int64_t items);
 
-/* Work for the whole device: work-groups of items work-items, cycles of lanes of each, values that pass between the compute units
- * and the second cache, and between that and memory. */
+/* Work for the whole device: work-groups of items work-items, cycles of lanes of each, values that pass between the compute
+ * units and the second cache, and between that and memory. */
 typedef struct t3_gpu_work {
   double groups, items, cycles, cached, streamed;
 } t3_gpu_work;

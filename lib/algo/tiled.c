@@ -1,6 +1,6 @@
-/* tiled: implicit GEMM over phases with tiles in local memory, for GPUs (cl/tiled.cl has the maths and the layout). It wins there
- * wherever a group has channels for a register block; where phases have one tap each and share x (kernel = stride) they become
- * one product. On other devices it is right, and never chosen: their local memory is no faster than their caches. */
+/* tiled: implicit GEMM over phases with tiles in local memory, for GPUs (cl/tiled.cl has the maths and the layout). It wins
+ * there wherever a group has channels for a register block; where phases have one tap each and share x (kernel = stride) they
+ * become one product. On other devices it is right, and never chosen: their local memory is no faster than their caches. */
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -39,8 +39,7 @@ static int64_t most_taps(const t3_problem *problem) {
   int64_t product = 1;
   for (int a = 0; a < 3; ++a) {
     int64_t most = 1;
-    for (int64_t r = 0; r < problem->phases[a].residues; ++r)
-      most = t3_max(most, t3_phase_at(&problem->layer.axis[a], r).taps);
+    for (int64_t r = 0; r < problem->phases[a].residues; ++r) most = t3_max(most, t3_phase_at(&problem->layer.axis[a], r).taps);
     product *= most;
   }
   return product;
@@ -94,10 +93,10 @@ static bool fits(const t3_problem *problem, const struct way *way, char *why, si
 
 /* m, n, block_m, block_n, k. The last one fits where any does. */
 static const int64_t tiles[][5] = {
-    {128, 128, 8, 8, 8}, {128, 64, 8, 8, 8},  {64, 128, 8, 8, 8},  {64, 64, 8, 4, 16}, {64, 64, 4, 4, 16},
-    {32, 256, 8, 8, 8},  {32, 128, 4, 8, 8},  {32, 64, 4, 4, 16},  {32, 32, 4, 4, 16}, {16, 256, 4, 8, 8},
-    {16, 128, 4, 4, 16}, {16, 64, 4, 4, 16},  {8, 256, 4, 8, 8},   {8, 128, 4, 4, 8},  {4, 256, 4, 4, 8},
-    {2, 256, 2, 4, 8},   {1, 256, 1, 4, 8},   {16, 16, 4, 4, 16},  {4, 32, 4, 4, 8},
+    {128, 128, 8, 8, 8}, {128, 64, 8, 8, 8}, {64, 128, 8, 8, 8}, {64, 64, 8, 4, 16}, {64, 64, 4, 4, 16},
+    {32, 256, 8, 8, 8},  {32, 128, 4, 8, 8}, {32, 64, 4, 4, 16}, {32, 32, 4, 4, 16}, {16, 256, 4, 8, 8},
+    {16, 128, 4, 4, 16}, {16, 64, 4, 4, 16}, {8, 256, 4, 8, 8},  {8, 128, 4, 4, 8},  {4, 256, 4, 4, 8},
+    {2, 256, 2, 4, 8},   {1, 256, 1, 4, 8},  {16, 16, 4, 4, 16}, {4, 32, 4, 4, 8},
 };
 enum { TILES = sizeof tiles / sizeof *tiles };
 
@@ -199,8 +198,8 @@ static tconv3d_status recipe(const t3_problem *problem, const t3_variant *varian
   const t3_axis *axis = layer->axis;
   struct way way = way_of(problem, variant->number);
   int64_t items = t3_tile_items(&way.tile), phases = way.merged ? 1 : residues(problem);
-  int64_t places = layer->groups * m_tiles(problem, &way) * phases * t3_ceil_div(layer->group_in, way.channels) * way.tile.k *
-                   way.tile.m;
+  int64_t places =
+      layer->groups * m_tiles(problem, &way) * phases * t3_ceil_div(layer->group_in, way.channels) * way.tile.k * way.tile.m;
   define_all(problem, &way, &recipe->defines);
   recipe->deterministic = true;
   recipe->pack = (t3_launch){.kernel = "tiled_pack", .local = (size_t)t3_min(items, 64), .items = places + layer->out_channels};
@@ -215,8 +214,8 @@ static tconv3d_status recipe(const t3_problem *problem, const t3_variant *varian
   snprintf(recipe->detail, sizeof recipe->detail,
            "tiles of %" PRId64 " %s x %" PRId64 " positions, blocks of %" PRId64 " x %" PRId64 ", %" PRId64 " taps x %" PRId64
            " channels at a time",
-           way.tile.m, way.merged ? "channels and phases" : "channels", way.tile.n, way.tile.block_m, way.tile.block_n, way.taps,
-           way.channels);
+           way.tile.m, way.merged ? "channels and phases" : "channels", way.tile.n, way.tile.block_m, way.tile.block_n,
+           way.taps, way.channels);
   return TCONV3D_OK;
 }
 

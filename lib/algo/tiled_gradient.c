@@ -25,9 +25,9 @@ enum {
 
 /* m (of x), n (of gy), block_m, block_n, k (positions), slices. The last one fits where any does. */
 static const int64_t tiles[][6] = {
-    {128, 128, 8, 8, 8, 1}, {128, 64, 8, 8, 8, 1}, {64, 128, 8, 8, 8, 1}, {64, 64, 8, 4, 16, 1}, {64, 64, 4, 4, 16, 1},
-    {64, 32, 4, 4, 16, 1},  {32, 64, 4, 4, 16, 1},  {32, 32, 4, 4, 16, 2},  {32, 32, 4, 4, 32, 4}, {16, 16, 4, 4, 32, 8},
-    {64, 8, 4, 4, 32, 4},   {8, 64, 4, 4, 32, 4},   {8, 8, 4, 4, 64, 32},   {64, 1, 4, 1, 32, 8},  {1, 64, 1, 4, 32, 8},
+    {128, 128, 8, 8, 8, 1}, {128, 64, 8, 8, 8, 1},  {64, 128, 8, 8, 8, 1}, {64, 64, 8, 4, 16, 1}, {64, 64, 4, 4, 16, 1},
+    {64, 32, 4, 4, 16, 1},  {32, 64, 4, 4, 16, 1},  {32, 32, 4, 4, 16, 2}, {32, 32, 4, 4, 32, 4}, {16, 16, 4, 4, 32, 8},
+    {64, 8, 4, 4, 32, 4},   {8, 64, 4, 4, 32, 4},   {8, 8, 4, 4, 64, 32},  {64, 1, 4, 1, 32, 8},  {1, 64, 1, 4, 32, 8},
     {4, 4, 4, 4, 64, 64},   {1, 1, 1, 1, 128, 128}, {4, 4, 4, 4, 16, 16},
 };
 enum { TILES = sizeof tiles / sizeof *tiles };
@@ -117,8 +117,8 @@ static void add_launches(const t3_problem *problem, const struct way *way, int64
   const t3_axis *axis = layer->axis;
   int64_t items = items_of(way);
   t3_arg to = {chunks > 1 ? T3_WORKSPACE : T3_Y, 0};
-  recipe->run[0] = (t3_launch){
-      .kernel = "tiled_gradient", .local = (size_t)items, .items = tile_count(problem, way) * chunks * items};
+  recipe->run[0] =
+      (t3_launch){.kernel = "tiled_gradient", .local = (size_t)items, .items = tile_count(problem, way) * chunks * items};
   T3_ARGS(&recipe->run[0], {T3_X, 0}, {T3_GY, 0}, to, {T3_NUMBER, layer->batch}, {T3_NUMBER, axis[T3_D].in},
           {T3_NUMBER, axis[T3_H].in}, {T3_NUMBER, axis[T3_W].in}, T3_STRIDES(layer->x.stride), {T3_NUMBER, axis[T3_D].out},
           {T3_NUMBER, axis[T3_H].out}, {T3_NUMBER, axis[T3_W].out}, T3_STRIDES(layer->y.stride), {T3_NUMBER, chunks});
@@ -149,5 +149,5 @@ static tconv3d_status recipe(const t3_problem *problem, const t3_variant *varian
   return TCONV3D_OK;
 }
 
-const t3_algorithm t3_algo_tiled_gradient = {"tiled_gradient", "tiled_gradient", applicable, variants, cost, recipe,
-                                             T3_WEIGHT_GRADIENT};
+const t3_algorithm t3_algo_tiled_gradient = {"tiled_gradient", "tiled_gradient",  applicable, variants, cost,
+                                             recipe,           T3_WEIGHT_GRADIENT};
