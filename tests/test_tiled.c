@@ -184,6 +184,21 @@ static void small_devices_are_given_tiles_that_fit_or_a_reason(void **state) {
     }
 }
 
+static void the_least_tiles_are_right_on_a_device_that_has_no_room_for_others(void **state) {
+  static const tconv3d_operation operations[] = {TCONV3D_FORWARD, TCONV3D_GRAD_WEIGHT};
+  const struct rig *rig = *state;
+  t3_slot *slot = (t3_slot *)(uintptr_t)t3_context_slot(rig->context, NULL);
+  const tconv3d_device_info whole = slot->info;
+  slot->info.work_group_size = 16, slot->info.local_bytes = 6 << 10;
+  for (size_t i = 0; i < 6; ++i) {
+    struct asked asked = {.desc = desc_of(&rows[i / 2]), .operation = operations[i % 2], .seed = seed};
+    asked.algorithm = names[i % 2 ? 2 : 0];
+    if (i % 2) asked.desc.has_bias = 0;
+    assert_non_null(call_check_both(rig, asked));
+  }
+  slot->info = whole;
+}
+
 static void positions_are_found_over_many_images(void **state) {
   tconv3d_desc desc = TCONV3D_DESC_INIT;
   desc.in_channels = 2, desc.out_channels = 3, desc.batch = 700;
@@ -203,6 +218,7 @@ int main(void) {
       cmocka_unit_test(tiles_of_gradients_and_the_convolution_are_right),
       cmocka_unit_test(a_gpu_is_given_them_and_other_devices_are_not),
       cmocka_unit_test(small_devices_are_given_tiles_that_fit_or_a_reason),
+      cmocka_unit_test(the_least_tiles_are_right_on_a_device_that_has_no_room_for_others),
       cmocka_unit_test(positions_are_found_over_many_images),
   };
   return cmocka_run_group_tests(tests, set_up, rig_tear_down);

@@ -91,7 +91,7 @@ static bool fits(const t3_problem *problem, const struct way *way, char *why, si
   return t3_tile_fits(problem, &way->tile, t3_tile_items(&way->tile), local_values(problem, way), why, capacity);
 }
 
-/* m, n, block_m, block_n, k. The last one fits where any does. */
+/* m, n, block_m, block_n, k. The last one fits where any does, and is for nothing else. */
 static const int64_t tiles[][5] = {
     {128, 128, 8, 8, 8}, {128, 64, 8, 8, 8}, {64, 128, 8, 8, 8}, {64, 64, 8, 4, 16}, {64, 64, 4, 4, 16},
     {32, 256, 8, 8, 8},  {32, 128, 4, 8, 8}, {32, 64, 4, 4, 16}, {32, 32, 4, 4, 16}, {16, 256, 4, 8, 8},
@@ -118,7 +118,7 @@ static size_t variants(const t3_problem *problem, t3_variant *list) {
       t3_variant variant = {{t[0], t[1], t[2], t[3], t[4], merged}};
       struct way way = way_of(problem, variant.number);
       char why[160];
-      if (i + 1 < TILES && wastes(problem, t, merged)) continue;
+      if (i + 1 < TILES ? wastes(problem, t, merged) : count > 0) continue;
       if (fits(problem, &way, why, sizeof why)) list[count++] = variant;
     }
   return count;

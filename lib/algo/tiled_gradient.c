@@ -23,7 +23,7 @@ enum {
   PARTIAL_BYTES = 1 << 28 /* of all chunks' sums */
 };
 
-/* m (of x), n (of gy), block_m, block_n, k (positions), slices. The last one fits where any does. */
+/* m (of x), n (of gy), block_m, block_n, k (positions), slices. The last one fits where any does, and is for nothing else. */
 static const int64_t tiles[][6] = {
     {128, 128, 8, 8, 8, 1}, {128, 64, 8, 8, 8, 1},  {64, 128, 8, 8, 8, 1}, {64, 64, 8, 4, 16, 1}, {64, 64, 4, 4, 16, 1},
     {64, 32, 4, 4, 16, 1},  {32, 64, 4, 4, 16, 1},  {32, 32, 4, 4, 16, 2}, {32, 32, 4, 4, 32, 4}, {16, 16, 4, 4, 32, 8},
@@ -66,7 +66,7 @@ static size_t variants(const t3_problem *problem, t3_variant *list) {
     struct way way = way_of(t);
     char why[160];
     bool wastes = t[0] >= 2 * t3_max(layer->group_in, 4) || t[1] >= 2 * t3_max(layer->group_out, 4);
-    if (i + 1 < TILES && wastes) continue;
+    if (i + 1 < TILES ? wastes : count > 0) continue;
     if (fits(problem, &way, why, sizeof why)) list[count++] = (t3_variant){{t[0], t[1], t[2], t[3], t[4], t[5]}};
   }
   return count;
