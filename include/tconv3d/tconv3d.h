@@ -45,15 +45,32 @@ typedef struct tconv3d_device_info {
   unsigned fma_width; /* floats that one multiply-add unit takes at once: vector_width, or half of it where the widest vectors
                          are known to be computed in halves (AMD Zen 4) */
   int float64;        /* 1: computes TCONV3D_F64 */
+  /* Facts that the runtime tells; 0 where it does not. */
+  unsigned address_bits, clock_mhz, cache_line_bytes;
+  unsigned preferred_multiple; /* of work-items in a work-group */
+  unsigned sub_group_sizes;    /* the sizes, each a power of two, added up: 8 + 16 + 32 */
+  int float16, int_dot, sub_groups, host_memory,
+      dedicated_local; /* 1: arithmetic in float16; the integer dot product; sub-group
+              functions; memory shared with the host; local memory of its own */
+  int watchdog; /* 1: a launch that takes seconds may be killed: as NVIDIA's driver says; any other GPU, which may drive a
+                   display and whose runtime has no word for it, counts as one that has. 0: CPUs and accelerators. */
+  double max_launch_seconds; /* no launch is predicted to take longer, longer ones are split; 0: no limit. 0.25 with a watchdog;
+                                $TCONV3D_MAX_LAUNCH_US, whole microseconds from 1 on, sets it for every device, and another
+                                value makes all of them unusable. */
+  unsigned quirks;           /* the library's own bits; tconv3d_device_quirk has the words */
 } tconv3d_device_info;
+
+/* What the library does differently on a device, and why, one line; NULL past the last. Static storage. */
+TCONV3D_API const char *tconv3d_device_quirk(const tconv3d_device_info *info, size_t index);
 
 /* Lists every device of every platform, the unusable ones too. list may be NULL with capacity 0; *count is how many there are,
  * even past capacity. No platform at all is OK with *count 0. */
 TCONV3D_API tconv3d_status tconv3d_devices(tconv3d_device_info *list, size_t capacity, size_t *count);
 
-/* Finds a usable device. selector: NULL or "" for the first GPU, else accelerator, else CPU; "cpu", "gpu" or "accelerator" for
- * the first of that type; "P:D" for device D of platform P, counted from 0; else a part of a platform's or device's name,
- * letter case ignored. Errors: NO_DEVICE, saying what was found instead. */
+/* Finds a usable device. selector: "cpu", "gpu" or "accelerator" for the first of that type; "P:D" for device D of platform P,
+ * counted from 0; else a part of a platform's or device's name, letter case ignored. NULL or "" for the one that
+ * $TCONV3D_DEVICE, a selector, names, and where that is not set or empty for the first GPU, else accelerator, else CPU. Errors:
+ * NO_DEVICE, saying what was found instead, and the variable where it was the selector. */
 TCONV3D_API tconv3d_status tconv3d_device_select(const char *selector, tconv3d_device_info *info);
 
 /* ---- contexts ---- */
@@ -109,19 +126,21 @@ typedef struct tconv3d_plan_options {
   tconv3d_operation operation;
   double beta; /* what is written is the result + beta * what the target held; with 0 it is not read. Finite. */
   tconv3d_epilogue epilogue;
+  int self_test; /* 1: each kernel is tested on known values before the plan uses it, once in a context and for what the cache
+                    has of it; -1: not; 0: as the variable TCONV3D_SELF_TEST says, 0 or 1, and where it is not set, tested */
 } tconv3d_plan_options;
-#define TCONV3D_PLAN_OPTIONS_INIT                                     \
-  {                                                                   \
-    sizeof(tconv3d_plan_options), NULL, NULL, TCONV3D_FORWARD, 0.0, { \
-      TCONV3D_NO_ACTIVATION, 0, 0.0, 0.0, 0.0                         \
-    }                                                                 \
-  }
+#define TCONV3D_PLAN_OPTIONS_INIT \
+  { sizeof(tconv3d_plan_options), NULL, NULL, TCONV3D_FORWARD, 0.0, {TCONV3D_NO_ACTIVATION, 0, 0.0, 0.0, 0.0}, 0 }
 
 /* Validates desc, chooses an algorithm and compiles every kernel for it: nothing is left to compile at the first call. Blocks
  * while it builds (seconds at worst, milliseconds from the cache, under one when this context has the program already), and
  * while another thread builds in the same context. options
- * may be NULL. Errors: as tconv3d_output_shape; UNSUPPORTED (type; named algorithm, with its reason); OUT_OF_DEVICE_MEMORY
- * (bytes needed and available), BUILD_FAILED (with the log), OPENCL_ERROR. */
+ * may be NULL. What cannot be built, launched or allocated, or fails its self-test, is dropped, and the next best serves:
+ * another variant, one that needs less memory, another algorithm unless one is named; explain says what was dropped and why.
+ * The context's later plans for the layer avoid it, as they do what an asynchronous call failed with. Errors: as
+ * tconv3d_output_shape; UNSUPPORTED (type; named algorithm, with its reason); INVALID_PARAMETER (options, the variable
+ * TCONV3D_SELF_TEST); and when all that may be tried has failed, with a line for each, the last one's: OUT_OF_DEVICE_MEMORY
+ * (bytes needed and available), BUILD_FAILED (with the log), WRONG_RESULT (the element), OPENCL_ERROR. */
 TCONV3D_API tconv3d_status tconv3d_plan_create(tconv3d_context *context, const tconv3d_desc *desc,
                                                const tconv3d_plan_options *options, tconv3d_plan **plan);
 TCONV3D_API void tconv3d_plan_destroy(tconv3d_plan *plan);

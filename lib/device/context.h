@@ -29,6 +29,7 @@ struct tconv3d_context {
   pthread_mutex_t building;    /* guards programs; held while a program is found, built or warmed */
   struct t3_program *programs; /* a list */
   struct t3_store *store;      /* may be NULL */
+  t3_avoided avoided;
 };
 
 tconv3d_context *t3_context_retain(tconv3d_context *context);

@@ -30,24 +30,14 @@ void t3_release_waits(t3_waits *waits) {
   free(waits->list);
 }
 
-/* The events of a call's launches as far as they were enqueued: the last one's, NULL when there is none or none is wanted, and
- * those before. */
-struct chain {
-  cl_event last, between[T3_MAX_BETWEEN];
-  int count;
-};
-
 static tconv3d_status enqueue_steps(tconv3d_plan *plan, cl_command_queue queue, const t3_binding *binding,
-                                    const t3_waits *waits, bool want_last, struct chain *chain) {
-  for (int i = 0; i < plan->recipe.num_run; ++i) {
-    bool first = i == 0, final = i == plan->recipe.num_run - 1;
-    cl_event before = chain->last, done = NULL;
-    cl_uint count = first ? waits->count : 1;
-    const cl_event *list = first ? (count ? waits->list : NULL) : &before;
-    T3_TRY(t3_step_enqueue(&plan->run[i], queue, binding, count, list, final && !want_last ? NULL : &done));
-    if (before) chain->between[chain->count++] = before;
-    chain->last = done;
-  }
+                                    const t3_waits *waits, t3_chain *chain) {
+  int64_t commands = 0;
+  for (int i = 0; i < plan->recipe.num_run; ++i) commands += t3_num_pieces(&plan->recipe.run[i]);
+  chain->between = commands > 1 ? malloc((size_t)commands * sizeof(cl_event)) : NULL;
+  if (commands > 1 && !chain->between) return t3_fail(TCONV3D_OUT_OF_HOST_MEMORY, "no memory for a call's events");
+  for (int i = 0; i < plan->recipe.num_run; ++i)
+    T3_TRY(t3_step_extend(&plan->run[i], queue, binding, waits->count, waits->count ? waits->list : NULL, true, chain));
   return TCONV3D_OK;
 }
 
@@ -63,14 +53,14 @@ static tconv3d_status run_steps(tconv3d_plan *plan, const t3_operands *operands,
   }
   t3_bind(&binding, T3_WORKSPACE, pooled || !workspace ? &(tconv3d_buffer){taken, 0} : workspace,
           (size_t)plan->problem.real_size);
-  struct chain chain = {0};
-  bool kept = pooled || plan->recipe.num_run > 1; /* until the last launch has ended */
-  tconv3d_status status = enqueue_steps(plan, queue, &binding, waits, kept || event, &chain);
-  /* After a failure the workspace waits for what was enqueued before it. */
+  t3_chain chain = {0};
+  tconv3d_status status = enqueue_steps(plan, queue, &binding, waits, &chain);
+  /* Until the last command has ended; after a failure the workspace waits for what was enqueued before it. */
+  const t3_flight flight = {chain.last, chain.between, chain.count, plan->mark};
   if (pooled)
-    t3_pool_return(plan->context->pool, taken, chain.last, chain.between, chain.count);
+    t3_pool_return(plan->context->pool, taken, &flight);
   else
-    t3_pool_keep(plan->context->pool, chain.last, chain.between, chain.count);
+    t3_pool_keep(plan->context->pool, &flight);
   if (status == TCONV3D_OK && event)
     *event = chain.last;
   else if (chain.last)

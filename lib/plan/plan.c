@@ -9,11 +9,17 @@
 #include "base/checked.h"
 #include "base/status.h"
 #include "plan/choose.h"
+#include "plan/self_test.h"
+#include "plan/split.h"
 
-static void free_plan(tconv3d_plan *plan) {
+static void free_steps(tconv3d_plan *plan) {
   t3_step_free(&plan->pack);
   t3_step_free(&plan->pack_channels);
   for (int i = 0; i < T3_MAX_LAUNCHES; ++i) t3_step_free(&plan->run[i]);
+}
+
+static void free_plan(tconv3d_plan *plan) {
+  free_steps(plan);
   t3_text_free(&plan->recipe.defines);
   t3_text_free(&plan->explanation);
   tconv3d_context_destroy(plan->context);
@@ -81,18 +87,21 @@ static tconv3d_status check_recipe(const t3_slot *slot, const t3_problem *proble
   return check_total(slot, total);
 }
 
+void t3_plan_steps(tconv3d_plan *plan) {
+  if (plan->recipe.pack.kernel) t3_step_init(&plan->pack, &plan->recipe.pack, plan->program->cl);
+  if (plan->recipe.pack_channels.kernel) t3_step_init(&plan->pack_channels, &plan->recipe.pack_channels, plan->program->cl);
+  for (int i = 0; i < plan->recipe.num_run; ++i) t3_step_init(&plan->run[i], &plan->recipe.run[i], plan->program->cl);
+}
+
 static tconv3d_status prepare_program(tconv3d_plan *plan) {
   const t3_launch *launches[T3_MAX_LAUNCHES + 2];
   int count = 0;
-  bool packs = plan->recipe.pack.kernel != NULL, channels = plan->recipe.pack_channels.kernel != NULL;
-  if (packs) launches[count++] = &plan->recipe.pack;
-  if (channels) launches[count++] = &plan->recipe.pack_channels;
+  if (plan->recipe.pack.kernel) launches[count++] = &plan->recipe.pack;
+  if (plan->recipe.pack_channels.kernel) launches[count++] = &plan->recipe.pack_channels;
   for (int i = 0; i < plan->recipe.num_run; ++i) launches[count++] = &plan->recipe.run[i];
   T3_TRY(t3_program_prepare(plan->context, plan->slot, plan->chosen.algorithm->program, &plan->recipe.defines, launches, count,
                             &plan->program));
-  if (packs) t3_step_init(&plan->pack, &plan->recipe.pack, plan->program->cl);
-  if (channels) t3_step_init(&plan->pack_channels, &plan->recipe.pack_channels, plan->program->cl);
-  for (int i = 0; i < plan->recipe.num_run; ++i) t3_step_init(&plan->run[i], &plan->recipe.run[i], plan->program->cl);
+  t3_plan_steps(plan);
   return TCONV3D_OK;
 }
 
@@ -167,23 +176,81 @@ tconv3d_status t3_problem_init(const t3_slot *slot, const t3_request *request, t
   return TCONV3D_OK;
 }
 
-static tconv3d_status choose(tconv3d_plan *plan, const char *algorithm, const t3_candidate *candidate) {
-  if (!candidate) return t3_choose(&plan->problem, plan->context->store, algorithm, &plan->chosen, &plan->explanation);
-  plan->chosen = *candidate;
-  t3_text_append(&plan->explanation, "chosen to be measured: %s\n", candidate->algorithm->name);
+/* The workspace is allocated once, so that a failure is met here and not by the first call, which finds it in the pool. */
+static tconv3d_status reserve_workspace(tconv3d_plan *plan) {
+  cl_mem taken;
+  if (!plan->recipe.workspace_bytes || !plan->problem.layer.batch) return TCONV3D_OK;
+  T3_TRY(t3_pool_take(plan->context->pool, plan->context->cl, (size_t)plan->recipe.workspace_bytes, &taken));
+  t3_pool_return(plan->context->pool, taken, NULL);
   return TCONV3D_OK;
+}
+
+/* With what was chosen: its recipe is set and its memory checked. */
+static tconv3d_status attempt(tconv3d_plan *plan, bool tested, bool reserved) {
+  t3_split_launches(&plan->problem, plan->chosen.seconds, &plan->recipe);
+  explain_recipe(plan);
+  if (!t3_text_ok(&plan->explanation)) return t3_fail(TCONV3D_OUT_OF_HOST_MEMORY, "no memory for a plan");
+  T3_TRY(prepare_program(plan));
+  if (tested) T3_TRY(t3_self_test(plan));
+  return reserved ? reserve_workspace(plan) : TCONV3D_OK;
+}
+
+/* Back to before a choice. */
+static void undo(tconv3d_plan *plan) {
+  free_steps(plan);
+  t3_text_free(&plan->recipe.defines);
+  t3_text_free(&plan->explanation);
+  plan->recipe = (t3_recipe){0};
+}
+
+static tconv3d_status set_recipe(tconv3d_plan *plan) {
+  plan->mark = t3_mark_of(plan->mark.problem, &plan->chosen);
+  T3_TRY(plan->chosen.algorithm->recipe(&plan->problem, &plan->chosen.variant, &plan->recipe));
+  return check_recipe(plan->slot, &plan->problem, &plan->recipe);
+}
+
+/* Chooses and attempts until one works. What the device's memory cannot hold by its own word is not tried: others that can were
+ * preferred. */
+static tconv3d_status settle(tconv3d_plan *plan, const char *algorithm, bool tested, t3_tries *tries) {
+  for (tconv3d_status failed = TCONV3D_OK;;) {
+    t3_text_append(&plan->explanation, "%s", tries->story.data ? tries->story.data : "");
+    char *message = failed ? t3_message_save() : NULL;
+    tconv3d_status status =
+        t3_choose(&plan->problem, plan->context->store, algorithm, tries, &plan->chosen, &plan->explanation);
+    if (status == TCONV3D_OK) status = set_recipe(plan);
+    if (status != TCONV3D_OK && failed) {
+      t3_message_restore(message);
+      return failed;
+    }
+    free(message);
+    if (status != TCONV3D_OK && t3_tries_relent(tries)) {
+      undo(plan);
+      continue;
+    }
+    if (status != TCONV3D_OK) return status;
+    failed = attempt(plan, tested, true);
+    int64_t bytes = plan->recipe.workspace_bytes + plan->recipe.packed_bytes;
+    if (failed == TCONV3D_OK || !t3_tries_add(tries, &plan->chosen, bytes, failed)) return failed;
+    undo(plan);
+  }
 }
 
 static tconv3d_status fill_plan(tconv3d_plan *plan, const t3_request *request, const char *algorithm,
                                 const t3_candidate *candidate) {
-  t3_problem *problem = &plan->problem;
-  T3_TRY(t3_problem_init(plan->slot, request, problem));
-  T3_TRY(choose(plan, algorithm, candidate));
-  T3_TRY(plan->chosen.algorithm->recipe(problem, &plan->chosen.variant, &plan->recipe));
-  T3_TRY(check_recipe(plan->slot, problem, &plan->recipe));
-  explain_recipe(plan);
-  if (!t3_text_ok(&plan->explanation)) return t3_fail(TCONV3D_OUT_OF_HOST_MEMORY, "no memory for a plan");
-  return prepare_program(plan);
+  bool tested;
+  T3_TRY(t3_self_test_wanted(request->self_test, &tested));
+  T3_TRY(t3_problem_init(plan->slot, request, &plan->problem));
+  plan->desc = *request->desc;
+  plan->mark.problem = t3_problem_hash(&plan->problem);
+  if (candidate) { /* to be measured: if it fails, it has lost */
+    plan->chosen = *candidate;
+    t3_text_append(&plan->explanation, "chosen to be measured: %s\n", candidate->algorithm->name);
+    T3_TRY(set_recipe(plan));
+    return attempt(plan, tested, false);
+  }
+  t3_tries tries;
+  t3_tries_begin(&tries, plan->context, plan->mark.problem, algorithm != NULL);
+  return t3_tries_end(&tries, settle(plan, algorithm, tested, &tries));
 }
 
 tconv3d_status t3_plan_make(tconv3d_context *context, const t3_slot *slot, const t3_request *request, const char *algorithm,
@@ -217,7 +284,7 @@ tconv3d_status tconv3d_plan_create(tconv3d_context *context, const tconv3d_desc 
   T3_TRY(check_options(options));
   const t3_slot *slot = t3_context_slot(context, options->device);
   if (!slot) return t3_fail(TCONV3D_INVALID_ARGUMENT, "options.device is not a device of the context");
-  t3_request request = {desc, options->operation, options->beta, options->epilogue};
+  t3_request request = {desc, options->operation, options->beta, options->epilogue, options->self_test};
   return t3_plan_make(context, slot, &request, options->algorithm, NULL, result);
 }
 

@@ -16,13 +16,16 @@ typedef struct t3_request {
   tconv3d_operation operation;
   double beta;
   tconv3d_epilogue epilogue;
+  int self_test; /* as tconv3d_plan_options has it */
 } t3_request;
 
 struct tconv3d_plan {
   atomic_int references; /* the caller's handle and every weights */
   tconv3d_context *context;
   const t3_slot *slot;
+  tconv3d_desc desc;
   t3_problem problem;
+  t3_mark mark; /* of the problem and what was chosen */
   t3_candidate chosen;
   t3_recipe recipe;
   t3_program *program; /* the context's */
@@ -49,6 +52,9 @@ tconv3d_status t3_gather_waits(const tconv3d_weights *weights, cl_uint num_event
 void t3_release_waits(t3_waits *waits);
 /* The event of the weights' last packing, retained; NULL when there was none. */
 cl_event t3_weights_ready(const tconv3d_weights *weights);
+
+/* Readies a plan's steps for a recipe and a program that are set. */
+void t3_plan_steps(tconv3d_plan *plan);
 
 tconv3d_plan *t3_plan_retain(const tconv3d_plan *plan);
 

@@ -56,7 +56,7 @@ const char *call_check_both(const struct rig *rig, struct asked asked) {
 
 t3_problem problem_of(const struct rig *rig, const struct asked *asked) {
   t3_problem problem;
-  const t3_request request = {&asked->desc, asked->operation, asked->beta, asked->epilogue};
+  const t3_request request = {&asked->desc, asked->operation, asked->beta, asked->epilogue, 0};
   assert_ok(t3_problem_init(t3_context_slot(rig->context, NULL), &request, &problem));
   return problem;
 }
