@@ -93,7 +93,7 @@ points(ulong items, __global const X_STORED *restrict x, ulong x_start, __global
   rest /= tiles;
   const int step = 1;
 #else
-  ulong rest = get_group_id(0);
+  ulong rest = get_global_id(0) / LOCAL; /* the number of its work-group, in a launch in parts too */
   const ulong first = rest % tiles * (LOCAL * BLOCK_T) + get_local_id(0);
   rest /= tiles;
   const int step = LOCAL;

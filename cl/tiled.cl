@@ -177,8 +177,8 @@ tiled(ulong items, __global const X_STORED *restrict x, ulong x_start, __global 
       long n_tiles RESIDUAL_ARGS) {
   __local REAL4 room[(LOCAL_REALS + 3) / 4];
   __local long y_at[TILE_N];
-  ulong tile = get_group_id(0);
-  if (tile * ITEMS >= items) return; /* all of a work-group alike */
+  ulong tile = get_global_id(0) / ITEMS; /* in a launch in parts too */
+  if (tile * ITEMS >= items) return;     /* all of a work-group alike */
   const int item = get_local_id(0);
 
   /* The tile. */

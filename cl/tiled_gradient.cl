@@ -93,8 +93,8 @@ tiled_gradient(ulong items, __global const X_STORED *restrict x, ulong x_start, 
                ulong to_start, long images, long in_d, long in_h, long in_w, long x_n, long x_c, long x_d, long x_h, long x_w,
                long out_d, long out_h, long out_w, long gy_n, long gy_c, long gy_d, long gy_h, long gy_w, long chunks) {
   __local REAL4 room[(LOCAL_REALS + 3) / 4];
-  ulong tile = get_group_id(0);
-  if (tile * ITEMS >= items) return; /* all of a work-group alike */
+  ulong tile = get_global_id(0) / ITEMS; /* in a launch in parts too */
+  if (tile * ITEMS >= items) return;     /* all of a work-group alike */
   const int item = get_local_id(0);
   const uint tap = tile % TAPS;
   tile /= TAPS;

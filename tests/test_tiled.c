@@ -150,7 +150,7 @@ static void a_gpu_is_given_them_and_other_devices_are_not(void **state) {
         const t3_problem problem = problem_on(*state, &asked, gpu, 1 << 15, 1024);
         t3_candidate chosen;
         t3_text explanation = {0};
-        assert_ok(t3_choose(&problem, NULL, NULL, &chosen, &explanation));
+        assert_ok(t3_choose(&problem, NULL, NULL, NULL, &chosen, &explanation));
         if (is_for_gpus(chosen.algorithm->name) != gpu)
           fail_msg("layer %zu, %s, %s:\n%s", i, tconv3d_operation_name(operations[o]), gpu ? "GPU" : "as it is",
                    explanation.data);
