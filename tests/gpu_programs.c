@@ -15,18 +15,24 @@ struct row {
   const char *name;
   int64_t batch, in_channels, out_channels, groups, input[3], kernel[3], stride[3], padding[3];
   tconv3d_dtype dtype;
+  tconv3d_layout layout;
+  bool epilogue; /* GELU and a residual, of the forward operation */
 };
 
 static const struct row rows[] = {
-    {"gan3", 8, 128, 64, 1, {16, 16, 16}, {4, 4, 4}, {2, 2, 2}, {1, 1, 1}, TCONV3D_F32},
-    {"gan4", 8, 64, 1, 1, {32, 32, 32}, {4, 4, 4}, {2, 2, 2}, {1, 1, 1}, TCONV3D_F32},
-    {"nnunet1", 8, 320, 320, 1, {8, 8, 8}, {2, 2, 2}, {2, 2, 2}, {0, 0, 0}, TCONV3D_F32},
-    {"nnunet3", 8, 64, 32, 1, {64, 64, 64}, {2, 2, 2}, {2, 2, 2}, {0, 0, 0}, TCONV3D_F32},
-    {"monai2", 8, 64, 32, 1, {32, 32, 32}, {3, 3, 3}, {2, 2, 2}, {1, 1, 1}, TCONV3D_F32},
-    {"s1k3", 8, 32, 32, 1, {32, 32, 32}, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, TCONV3D_F32},
-    {"s1k3-f16", 8, 32, 32, 1, {32, 32, 32}, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, TCONV3D_F16},
-    {"depthwise", 8, 64, 64, 64, {32, 32, 32}, {4, 4, 4}, {2, 2, 2}, {1, 1, 1}, TCONV3D_F32},
-    {"brain2", 8, 8, 2, 1, {64, 64, 64}, {2, 2, 2}, {2, 2, 2}, {0, 0, 0}, TCONV3D_F32},
+    {"gan3", 8, 128, 64, 1, {16, 16, 16}, {4, 4, 4}, {2, 2, 2}, {1, 1, 1}, TCONV3D_F32, TCONV3D_DENSE, false},
+    {"gan4", 8, 64, 1, 1, {32, 32, 32}, {4, 4, 4}, {2, 2, 2}, {1, 1, 1}, TCONV3D_F32, TCONV3D_DENSE, false},
+    {"nnunet1", 8, 320, 320, 1, {8, 8, 8}, {2, 2, 2}, {2, 2, 2}, {0, 0, 0}, TCONV3D_F32, TCONV3D_DENSE, false},
+    {"nnunet3", 8, 64, 32, 1, {64, 64, 64}, {2, 2, 2}, {2, 2, 2}, {0, 0, 0}, TCONV3D_F32, TCONV3D_DENSE, false},
+    {"monai2", 8, 64, 32, 1, {32, 32, 32}, {3, 3, 3}, {2, 2, 2}, {1, 1, 1}, TCONV3D_F32, TCONV3D_DENSE, false},
+    {"s1k3", 8, 32, 32, 1, {32, 32, 32}, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, TCONV3D_F32, TCONV3D_DENSE, false},
+    {"s1k3-f16", 8, 32, 32, 1, {32, 32, 32}, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, TCONV3D_F16, TCONV3D_DENSE, false},
+    {"depthwise", 8, 64, 64, 64, {32, 32, 32}, {4, 4, 4}, {2, 2, 2}, {1, 1, 1}, TCONV3D_F32, TCONV3D_DENSE, false},
+    {"brain2", 8, 8, 2, 1, {64, 64, 64}, {2, 2, 2}, {2, 2, 2}, {0, 0, 0}, TCONV3D_F32, TCONV3D_DENSE, false},
+    {"gan3-f64", 8, 128, 64, 1, {16, 16, 16}, {4, 4, 4}, {2, 2, 2}, {1, 1, 1}, TCONV3D_F64, TCONV3D_DENSE, false},
+    {"gan3-last", 8, 128, 64, 1, {16, 16, 16}, {4, 4, 4}, {2, 2, 2}, {1, 1, 1}, TCONV3D_F32, TCONV3D_CHANNELS_LAST, true},
+    {"nnunet1-last", 8, 320, 320, 1, {8, 8, 8}, {2, 2, 2}, {2, 2, 2}, {0, 0, 0}, TCONV3D_BF16, TCONV3D_CHANNELS_LAST, true},
+    {"depthwise-last", 8, 64, 64, 64, {32, 32, 32}, {4, 4, 4}, {2, 2, 2}, {1, 1, 1}, TCONV3D_F32, TCONV3D_CHANNELS_LAST, true},
 };
 
 /* A GPU of sixty compute units. */
@@ -69,12 +75,14 @@ static bool write_layer(const t3_slot *slot, const struct row *row, tconv3d_oper
   tconv3d_desc desc = TCONV3D_DESC_INIT;
   t3_problem problem;
   desc.batch = row->batch, desc.in_channels = row->in_channels, desc.out_channels = row->out_channels;
-  desc.groups = row->groups, desc.dtype = row->dtype;
+  desc.groups = row->groups, desc.dtype = desc.weight_dtype = row->dtype;
+  desc.x_layout = desc.y_layout = row->layout;
   for (int a = 0; a < 3; ++a) {
     desc.input_size[a] = row->input[a], desc.kernel_size[a] = row->kernel[a];
     desc.stride[a] = row->stride[a], desc.padding[a] = row->padding[a];
   }
-  const t3_request request = {.desc = &desc, .operation = operation};
+  t3_request request = {.desc = &desc, .operation = operation};
+  if (row->epilogue && operation == TCONV3D_FORWARD) request.epilogue.activation = TCONV3D_GELU, request.epilogue.residual = 1;
   if (t3_problem_init(slot, &request, &problem) != TCONV3D_OK) return false;
   for (size_t i = 0; i < sizeof names / sizeof *names; ++i) {
     const t3_algorithm *algorithm = t3_algorithm_named(names[i]);

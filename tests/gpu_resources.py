@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """gpu_resources.py GPU_PROGRAMS [--clang CLANG] [--ptxas PTXAS] [--all]: what GPUs' compilers make of the kernels for GPUs, on a
 machine without one. GPU_PROGRAMS (tests/gpu_programs of a build) writes their specialised sources; clang compiles them for AMD's
-GPUs and, where ptxas is there, for NVIDIA's. One line for each tile, with --all for each tile of each layer:
+GPUs and, where ptxas is there, for NVIDIA's. One line for each tile, by types and layouts, with --all for each tile of each layer:
 
   flops a byte that a tile takes from memory and from local memory, bytes of local memory, and for each GPU registers of a
   work-item (AMD: vector + scalar), bytes that are spilled, and on AMD waves at a time of a SIMD
@@ -129,7 +129,7 @@ def main():
         listed = run([options.programs, folder]).splitlines()
         print("layer op algorithm | tile | items | flops/B memory local | local B | " + " | ".join(AMD + nvidia))
         for program in map(Program, listed):
-            key = (program.algorithm, tuple(program.numbers))
+            key = (program.algorithm, tuple(program.numbers), program.layer.partition("-")[2])
             if not options.all and key in seen:
                 continue
             seen.add(key)
