@@ -209,6 +209,7 @@ TCONV3D_API void tconv3d_weights_destroy(tconv3d_weights *weights);
  * release. workspace: NULL for the library's own pool, else at least workspace_bytes that no other call in flight uses.
  * x and y must not overlap, from the lowest element to the highest of each. An empty batch enqueues a marker.
  * If a later kernel of the call cannot be enqueued, the call fails, no event is returned, y is undefined.
+ * A failure on the device is the event's status; later plans of the context for the layer avoid what failed.
  * Errors: INVALID_ARGUMENT (buffer too small, misaligned offset, wrong context, flags, overlap), OUT_OF_*_MEMORY, OPENCL_ERROR.
  */
 TCONV3D_API tconv3d_status tconv3d_enqueue(const tconv3d_plan *plan, const tconv3d_weights *weights, cl_command_queue queue,
@@ -231,9 +232,11 @@ TCONV3D_API tconv3d_status tconv3d_enqueue_gradient(const tconv3d_plan *plan, cl
                                                     cl_uint num_events, const cl_event *wait_list, cl_event *event);
 
 /* y = layer(x) with host arrays, each given by its element (0, 0, 0, 0, 0), blocking; what lies between y's elements stays as
- * it is, but may be read and written back. Runs one at a time on each device of a context. CPU devices work in the arrays
- * themselves where the lowest element of each is aligned to the device's base address alignment (clGetDeviceInfo
- * CL_DEVICE_MEM_BASE_ADDR_ALIGN, in bits; 128 bytes on PoCL); otherwise they are copied. */
+ * it is, but may be read and written back. What fails for lack of memory or resources is tried again in smaller portions:
+ * launches in parts, then fewer images at a time; the message of the last failure says how far that went. Runs one at a time on
+ * each device of a context. CPU devices work in the arrays themselves where the lowest element of each is aligned to the
+ * device's base address alignment (clGetDeviceInfo CL_DEVICE_MEM_BASE_ADDR_ALIGN, in bits; 128 bytes on PoCL); otherwise they
+ * are copied. */
 TCONV3D_API tconv3d_status tconv3d_run(const tconv3d_plan *plan, const tconv3d_weights *weights, const void *x, void *y);
 
 /* tconv3d_enqueue_residual in the same way. */

@@ -81,7 +81,7 @@ static tconv3d_status enqueue_call(const tconv3d_plan *plan, const tconv3d_weigh
   bool nothing = !t3_target_bytes(&plan->problem);
   T3_TRY(t3_check_queue(plan, queue));
   if (!nothing) T3_TRY(t3_check_operands(plan, operands, workspace));
-  T3_TRY(t3_check_wait_list(num_events, wait_list));
+  T3_TRY(t3_check_wait_list(plan, num_events, wait_list));
   t3_waits waits;
   T3_TRY(t3_gather_waits(weights, num_events, wait_list, &waits));
   tconv3d_status status =

@@ -9,7 +9,7 @@
 
 enum {
   MAX_TRIES = 12, /* of one plan: a minute of builds at worst */
-  MOST_OF_NAMED = 6,
+  MOST_OF_NAMED = 4,
   MOST_OF_ONE = 2 /* what fails twice would mostly fail in its other variants too */
 };
 
@@ -36,7 +36,7 @@ void t3_tries_begin(t3_tries *tries, tconv3d_context *context, uint64_t problem,
   tries->most_of_one = named ? MOST_OF_NAMED : MOST_OF_ONE;
   tries->most_bytes = INT64_MAX;
   tries->story = (t3_text){0};
-  tries->message = NULL;
+  tries->message = t3_message_save();
   t3_pool_poll(context->pool);
   tries->num_earlier = t3_avoided_of(&context->avoided, problem, tries->earlier);
 }
@@ -70,8 +70,10 @@ bool t3_may_try(const t3_tries *tries, const t3_candidate *candidate) {
   size_t of_this = 0;
   if (!tries || (!tries->num_failed && !tries->num_earlier)) return true;
   t3_mark mark = t3_mark_of(tries->problem, candidate);
-  for (size_t i = 0; i < tries->num_earlier; ++i)
+  for (size_t i = 0; i < tries->num_earlier; ++i) {
     if (!memcmp(&tries->earlier[i], &mark, sizeof mark)) return false;
+    of_this += tries->earlier[i].algorithm == mark.algorithm;
+  }
   for (size_t i = 0; i < tries->num_failed; ++i) {
     if (same_candidate(&tries->failed[i], candidate)) return false;
     of_this += tries->failed[i].algorithm == candidate->algorithm;
