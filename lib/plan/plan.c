@@ -182,23 +182,34 @@ static tconv3d_status fill_plan(tconv3d_plan *plan, const t3_request *request, c
   T3_TRY(plan->chosen.algorithm->recipe(problem, &plan->chosen.variant, &plan->recipe));
   T3_TRY(check_recipe(plan->slot, problem, &plan->recipe));
   explain_recipe(plan);
-  if (!t3_text_ok(&plan->explanation)) return t3_fail(TCONV3D_OUT_OF_HOST_MEMORY, "no memory for a plan");
-  return prepare_program(plan);
+  return t3_text_ok(&plan->explanation) ? TCONV3D_OK : t3_fail(TCONV3D_OUT_OF_HOST_MEMORY, "no memory for a plan");
 }
 
-tconv3d_status t3_plan_make(tconv3d_context *context, const t3_slot *slot, const t3_request *request, const char *algorithm,
-                            const t3_candidate *candidate, tconv3d_plan **result) {
+/* builds: else the plan ends where its program would be prepared. */
+static tconv3d_status make_plan(tconv3d_context *context, const t3_slot *slot, const t3_request *request, const char *algorithm,
+                                const t3_candidate *candidate, bool builds, tconv3d_plan **result) {
   tconv3d_plan *plan = calloc(1, sizeof *plan);
   if (!plan) return t3_fail(TCONV3D_OUT_OF_HOST_MEMORY, "no memory for a plan");
   atomic_init(&plan->references, 1);
   plan->context = t3_context_retain(context);
   plan->slot = slot;
   tconv3d_status status = fill_plan(plan, request, algorithm, candidate);
+  if (status == TCONV3D_OK && builds) status = prepare_program(plan);
   if (status == TCONV3D_OK)
     *result = plan;
   else
     free_plan(plan);
   return status;
+}
+
+tconv3d_status t3_plan_make(tconv3d_context *context, const t3_slot *slot, const t3_request *request, const char *algorithm,
+                            const t3_candidate *candidate, tconv3d_plan **result) {
+  return make_plan(context, slot, request, algorithm, candidate, true, result);
+}
+
+tconv3d_status t3_plan_draft(tconv3d_context *context, const t3_slot *slot, const t3_request *request, const char *algorithm,
+                             tconv3d_plan **result) {
+  return make_plan(context, slot, request, algorithm, NULL, false, result);
 }
 
 static tconv3d_status check_options(const tconv3d_plan_options *options) {
@@ -207,17 +218,26 @@ static tconv3d_status check_options(const tconv3d_plan_options *options) {
                  options->struct_size, sizeof *options);
 }
 
+tconv3d_status t3_plan_ask(tconv3d_context *context, const tconv3d_desc *desc, const tconv3d_plan_options *options,
+                           const t3_slot **slot, t3_request *request) {
+  if (!context) return t3_fail(TCONV3D_INVALID_ARGUMENT, "context is NULL");
+  T3_TRY(check_options(options));
+  *slot = t3_context_slot(context, options->device);
+  if (!*slot) return t3_fail(TCONV3D_INVALID_ARGUMENT, "options.device is not a device of the context");
+  *request = (t3_request){desc, options->operation, options->beta, options->epilogue};
+  return TCONV3D_OK;
+}
+
+const tconv3d_plan_options t3_plan_defaults = TCONV3D_PLAN_OPTIONS_INIT;
+
 tconv3d_status tconv3d_plan_create(tconv3d_context *context, const tconv3d_desc *desc, const tconv3d_plan_options *options,
                                    tconv3d_plan **result) {
-  static const tconv3d_plan_options defaults = TCONV3D_PLAN_OPTIONS_INIT;
+  const t3_slot *slot;
+  t3_request request;
   if (!result) return t3_fail(TCONV3D_INVALID_ARGUMENT, "plan is NULL");
   *result = NULL;
-  if (!context) return t3_fail(TCONV3D_INVALID_ARGUMENT, "context is NULL");
-  if (!options) options = &defaults;
-  T3_TRY(check_options(options));
-  const t3_slot *slot = t3_context_slot(context, options->device);
-  if (!slot) return t3_fail(TCONV3D_INVALID_ARGUMENT, "options.device is not a device of the context");
-  t3_request request = {desc, options->operation, options->beta, options->epilogue};
+  if (!options) options = &t3_plan_defaults;
+  T3_TRY(t3_plan_ask(context, desc, options, &slot, &request));
   return t3_plan_make(context, slot, &request, options->algorithm, NULL, result);
 }
 
