@@ -51,7 +51,8 @@ static const struct argp program_argp = {
            "(OpenCL C "
            "with all defines at the top), NAME.options (of the build), NAME.key (what NAME is the hash of) and NAME.txt (the "
            "layer, the "
-           "algorithm, the device, kernels and grids); build also builds it, and writes NAME.bin. With TCONV3D_BINARY_DIR=DIR "
+           "algorithm, the device, kernels and grids); build also builds it, and writes NAME.bin with its hash, NAME.sum. With "
+           "TCONV3D_BINARY_DIR=DIR "
            "every later plan takes NAME.bin where NAME.key lies beside it; with TCONV3D_NO_BUILD=1 none is built.",
     .children = program_children,
 };
@@ -75,7 +76,7 @@ static bool open_part(const char *path, const struct part *part, struct output *
   return true;
 }
 
-enum { MAX_PARTS = 5 };
+enum { MAX_PARTS = 6 };
 
 /* All files are written before the first gets its name. */
 static bool write_parts(const char *folder, const char *name, const struct part *parts, size_t count, struct fault *fault) {
@@ -103,7 +104,12 @@ static bool write_files(const char *folder, const tconv3d_program *program, stru
       {"txt", program->description, strlen(program->description)},
   };
   size_t count = 3;
-  if (program->binary) parts[count++] = (struct part){"bin", program->binary, program->binary_bytes};
+  char sum[80];
+  int length = snprintf(sum, sizeof sum, "%s  %s.bin\n", program->binary_hash, program->name);
+  if (program->binary) {
+    parts[count++] = (struct part){"bin", program->binary, program->binary_bytes};
+    parts[count++] = (struct part){"sum", sum, (size_t)length};
+  }
   parts[count++] = (struct part){"key", program->key, program->key_bytes};
   if (mkdir(folder, 0777) && errno != EEXIST)
     return fault_set(fault, EXIT_WRONG_USE, "%s: cannot make the folder: %s", folder, strerror(errno));

@@ -239,9 +239,10 @@ TCONV3D_API tconv3d_status tconv3d_measure_roofline(tconv3d_context *context, cl
  * A plan's kernels are one program. Where it cannot or must not be built on the device (an FPGA, whose compiler takes hours on
  * another machine), its binary comes from a directory, $TCONV3D_BINARY_DIR, which is searched before anything is built: of a
  * program NAME there lie NAME.bin, for clCreateProgramWithBinary, and NAME.key, with exactly the key below; a binary beside
- * another key, or one that the device refuses, is not used. The directory is trusted as one in a library path is. With
- * $TCONV3D_NO_BUILD set (to anything but "" and "0") nothing is built from source: a plan without a binary, there or in the
- * cache, fails with NO_BINARY and says which file was looked for where. */
+ * another key, or one that the device refuses, is not used, nor one whose hash is not the first word of NAME.sum, where that
+ * lies there too (what `xxh128sum NAME.bin` prints; some runtimes end the process at a damaged binary). The directory is
+ * trusted as one in a library path is. With $TCONV3D_NO_BUILD set (to anything but "" and "0") nothing is built from source: a
+ * plan without a binary, there or in the cache, fails with NO_BINARY and says which file was looked for where. */
 
 /* A program's parts, each the caller's until tconv3d_program_free. */
 typedef struct tconv3d_program {
@@ -253,6 +254,7 @@ typedef struct tconv3d_program {
   char *description;     /* for people: the layer, the device, what was chosen and why, each kernel and its grid */
   unsigned char *binary; /* NULL where it was not asked for */
   size_t key_bytes, binary_bytes;
+  char binary_hash[33]; /* the hash of binary in the same way; "" without one */
 } tconv3d_program;
 
 /* What tconv3d_plan_create would build for the same arguments; with build 1 it is built, run once, and its binary is there

@@ -55,6 +55,7 @@ static tconv3d_status fill_binary(const tconv3d_plan *draft, const t3_request *r
   T3_TRY(t3_plan_make(draft->context, draft->slot, request, NULL, &draft->chosen, &plan));
   bool given = t3_program_binary(plan->program->cl, plan->program->device, &program->binary, &program->binary_bytes);
   tconv3d_plan_destroy(plan);
+  if (given) t3_hash_name(program->binary, program->binary_bytes, program->binary_hash);
   if (given) return TCONV3D_OK;
   return t3_fail(TCONV3D_BUILD_FAILED, "device '%s' gives no binary of '%s'", draft->slot->info.name,
                  draft->chosen.algorithm->program);

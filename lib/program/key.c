@@ -74,10 +74,10 @@ void t3_program_key(const tconv3d_device_info *device, const t3_text *text, t3_t
   t3_text_append_bytes(key, text->data, text->size);
 }
 
-void t3_program_name(const t3_text *key, char name[T3_PROGRAM_NAME]) {
+void t3_hash_name(const void *bytes, size_t size, char name[T3_PROGRAM_NAME]) {
   static const char digits[] = "0123456789abcdef";
   XXH128_canonical_t hash;
-  XXH128_canonicalFromHash(&hash, XXH3_128bits(key->data, key->size));
+  XXH128_canonicalFromHash(&hash, XXH3_128bits(bytes, size));
   for (size_t i = 0; i < sizeof hash.digest; ++i) {
     name[2 * i] = digits[hash.digest[i] >> 4];
     name[2 * i + 1] = digits[hash.digest[i] & 15];

@@ -32,18 +32,32 @@ static bool read_file(const char *directory, const char *name, const char *endin
   return whole && t3_text_ok(bytes);
 }
 
+static bool has_key(const char *directory, const char *name, const t3_text *key, bool *there) {
+  t3_text beside = {0};
+  *there = read_file(directory, name, "key", &beside);
+  bool same = *there && beside.size == key->size && !memcmp(beside.data, key->data, key->size);
+  t3_text_free(&beside);
+  return same;
+}
+
+/* True without a sum. */
+static bool has_sum(const char *directory, const char *name, const t3_text *binary) {
+  char hash[T3_PROGRAM_NAME];
+  t3_text beside = {0};
+  t3_hash_name(binary->data, binary->size, hash);
+  bool there = read_file(directory, name, "sum", &beside);
+  bool same = beside.size >= sizeof hash - 1 && !memcmp(beside.data, hash, sizeof hash - 1);
+  t3_text_free(&beside);
+  return !there || same;
+}
+
 static t3_offline read_binary(const char *directory, const t3_text *key, t3_text *binary) {
   char name[T3_PROGRAM_NAME];
-  t3_text beside = {0};
+  bool there;
   t3_program_name(key, name);
   if (!read_file(directory, name, "bin", binary)) return T3_OFFLINE_MISSING;
-  t3_offline outcome = T3_OFFLINE_LOADED;
-  if (!read_file(directory, name, "key", &beside))
-    outcome = T3_OFFLINE_KEYLESS;
-  else if (beside.size != key->size || memcmp(beside.data, key->data, key->size) != 0)
-    outcome = T3_OFFLINE_OTHER_KEY;
-  t3_text_free(&beside);
-  return outcome;
+  if (!has_key(directory, name, key, &there)) return there ? T3_OFFLINE_OTHER_KEY : T3_OFFLINE_KEYLESS;
+  return has_sum(directory, name, binary) ? T3_OFFLINE_LOADED : T3_OFFLINE_DAMAGED;
 }
 
 cl_program t3_offline_load(cl_context cl, cl_device_id device, const t3_text *key, t3_offline *outcome) {
@@ -65,6 +79,7 @@ tconv3d_status t3_offline_fail(const char *program, const t3_text *key, t3_offli
       [T3_OFFLINE_MISSING] = "there is no such file",
       [T3_OFFLINE_KEYLESS] = "the file with its key, of the same name but .key, is not beside it",
       [T3_OFFLINE_OTHER_KEY] = "the key in the .key file beside it is another program's",
+      [T3_OFFLINE_DAMAGED] = "its hash is not the one in the .sum file beside it, so it is damaged",
       [T3_OFFLINE_REFUSED] = "the device does not take it, so it is damaged or another device's",
       [T3_OFFLINE_LOADED] = "it was loaded",
   };

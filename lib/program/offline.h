@@ -13,6 +13,7 @@ typedef enum t3_offline {
   T3_OFFLINE_MISSING,   /* there is no such binary */
   T3_OFFLINE_KEYLESS,   /* there is no key beside it */
   T3_OFFLINE_OTHER_KEY, /* the key beside it is another program's */
+  T3_OFFLINE_DAMAGED,   /* its hash is not the one beside it */
   T3_OFFLINE_REFUSED,   /* the device does not take the binary */
   T3_OFFLINE_LOADED
 } t3_offline;

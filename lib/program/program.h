@@ -41,10 +41,14 @@ bool t3_program_text(const char *name, const t3_text *defines, t3_text *text);
 /* The identity of what text becomes on the device. */
 void t3_program_key(const tconv3d_device_info *device, const t3_text *text, t3_text *key);
 extern const char t3_build_options[];
-/* What files of a program are called: the key's XXH3 128-bit hash, in the canonical order of bytes, as 32 hexadecimal digits.
+/* The XXH3 128-bit hash of bytes in the canonical order, as 32 hexadecimal digits: of a program's key it is the name of its
+ * files.
  */
 enum { T3_PROGRAM_NAME = 33 };
-void t3_program_name(const t3_text *key, char name[T3_PROGRAM_NAME]);
+void t3_hash_name(const void *bytes, size_t size, char name[T3_PROGRAM_NAME]);
+static inline void t3_program_name(const t3_text *key, char name[T3_PROGRAM_NAME]) {
+  t3_hash_name(key->data, key->size, name);
+}
 
 /* Builds from source; the message of a failure holds the whole log. */
 tconv3d_status t3_build_source(cl_context cl, const tconv3d_device_info *device, const char *name, const t3_text *text,
