@@ -140,7 +140,7 @@ typedef struct tconv3d_plan_options {
  * The context's later plans for the layer avoid it, as they do what an asynchronous call failed with. Errors: as
  * tconv3d_output_shape; UNSUPPORTED (type; named algorithm, with its reason); INVALID_PARAMETER (options, the variable
  * TCONV3D_SELF_TEST); and when all that may be tried has failed, with a line for each, the last one's: OUT_OF_DEVICE_MEMORY
- * (bytes needed and available), BUILD_FAILED (with the log), WRONG_RESULT (the element), OPENCL_ERROR. */
+ * (bytes needed and available), BUILD_FAILED (with the log), WRONG_RESULT (the element), NO_BINARY (below), OPENCL_ERROR. */
 TCONV3D_API tconv3d_status tconv3d_plan_create(tconv3d_context *context, const tconv3d_desc *desc,
                                                const tconv3d_plan_options *options, tconv3d_plan **plan);
 TCONV3D_API void tconv3d_plan_destroy(tconv3d_plan *plan);
@@ -256,6 +256,36 @@ typedef struct tconv3d_roofline {
 /* Runs two small kernels of the library, the best of several runs each; blocks for about a second. device: NULL for the
  * context's first. */
 TCONV3D_API tconv3d_status tconv3d_measure_roofline(tconv3d_context *context, cl_device_id device, tconv3d_roofline *roofline);
+
+/* ---- programs and offline binaries ----
+ * A plan's kernels are one program. Where it cannot or must not be built on the device (an FPGA, whose compiler takes hours on
+ * another machine), its binary comes from a directory, $TCONV3D_BINARY_DIR, which is searched before anything is built: of a
+ * program NAME there lie NAME.bin, for clCreateProgramWithBinary, and NAME.key, with exactly the key below; a binary beside
+ * another key, or one that the device refuses, is not used, nor one whose hash is not the first word of NAME.sum, where that
+ * lies there too (what `xxh128sum NAME.bin` prints; some runtimes end the process at a damaged binary). The directory is
+ * trusted as one in a library path is. With $TCONV3D_NO_BUILD set (to anything but "" and "0") nothing is built from source: a
+ * plan without a binary, there or in the cache, fails with NO_BINARY and says which file was looked for where. */
+
+/* A program's parts, each the caller's until tconv3d_program_free. */
+typedef struct tconv3d_program {
+  char name[33];         /* 32 hexadecimal digits: the XXH3 128-bit hash of key in its canonical order of bytes */
+  char *key;             /* everything that decides the code: library version, options, platform, device, driver, variables that
+                            steer its compiler, source; key_bytes long, without its NUL */
+  char *source;          /* OpenCL C with every define at its top and no include left */
+  char *options;         /* of the build */
+  char *description;     /* for people: the layer, the device, what was chosen and why, each kernel and its grid */
+  unsigned char *binary; /* NULL where it was not asked for */
+  size_t key_bytes, binary_bytes;
+  char binary_hash[33]; /* the hash of binary in the same way; "" without one */
+} tconv3d_program;
+
+/* What tconv3d_plan_create would build for the same arguments; with build 1 it is built, run once, and its binary is there
+ * too. Without, the device needs no compiler. Errors: as tconv3d_plan_create; BUILD_FAILED where the runtime gives no binary.
+ * On failure *program is all zeros. */
+TCONV3D_API tconv3d_status tconv3d_program_create(tconv3d_context *context, const tconv3d_desc *desc,
+                                                  const tconv3d_plan_options *options, int build, tconv3d_program *program);
+/* Frees the parts and zeroes the struct; NULL and a zeroed one pass. */
+TCONV3D_API void tconv3d_program_free(tconv3d_program *program);
 
 /* ---- tuning ----
  * What the prediction chooses for a layer is a guess; tuning measures. A tuning is kept in the cache for its layer and its

@@ -24,11 +24,18 @@ static double tests(const t3_layer *layer) {
   return sum;
 }
 
+/* An FPGA's pipeline looks at one tap a cycle, those of other residues too, and takes four channels of it; 250 MHz. */
+static double accelerator_seconds(const t3_layer *layer) {
+  double rounds = (double)layer->y_count * (double)layer->taps * (double)t3_ceil_div(layer->group_in, 4);
+  return rounds / 250e6 + 20e-6;
+}
+
 static double cost(const t3_problem *problem, const t3_variant *variant) {
   (void)variant;
   /* Measured on a CPU: 1 to 3 % of the vector peak, as loads are scattered and taps are tested one by one, and a tenth of that
    * where the weights outgrow the second cache. A GPU hides more. */
   const t3_layer *layer = &problem->layer;
+  if (problem->device.type & CL_DEVICE_TYPE_ACCELERATOR) return accelerator_seconds(layer);
   double efficiency = problem->device.type & CL_DEVICE_TYPE_GPU ? 0.1 : layer->w_count < 1 << 18 ? 0.02 : 0.002;
   double seconds = t3_layer_flops(layer) / 2 / (t3_device_rate(&problem->device) * efficiency) + 20e-6;
   /* An output's place is found by divisions, however few its taps; a GPU has none of 64 bits. */

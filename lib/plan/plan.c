@@ -235,13 +235,22 @@ static tconv3d_status settle(tconv3d_plan *plan, const char *algorithm, bool tes
   }
 }
 
+/* As far as what would be built. */
+static tconv3d_status draft(tconv3d_plan *plan, const char *algorithm) {
+  T3_TRY(t3_choose(&plan->problem, plan->context->store, algorithm, NULL, &plan->chosen, &plan->explanation));
+  T3_TRY(set_recipe(plan));
+  explain_recipe(plan);
+  return t3_text_ok(&plan->explanation) ? TCONV3D_OK : t3_fail(TCONV3D_OUT_OF_HOST_MEMORY, "no memory for a plan");
+}
+
 static tconv3d_status fill_plan(tconv3d_plan *plan, const t3_request *request, const char *algorithm,
-                                const t3_candidate *candidate) {
+                                const t3_candidate *candidate, bool builds) {
   bool tested;
   T3_TRY(t3_self_test_wanted(request->self_test, &tested));
   T3_TRY(t3_problem_init(plan->slot, request, &plan->problem));
   plan->desc = *request->desc;
   plan->mark.problem = t3_problem_hash(&plan->problem);
+  if (!builds) return draft(plan, algorithm);
   if (candidate) { /* to be measured: if it fails, it has lost */
     plan->chosen = *candidate;
     t3_text_append(&plan->explanation, "chosen to be measured: %s\n", candidate->algorithm->name);
@@ -253,19 +262,30 @@ static tconv3d_status fill_plan(tconv3d_plan *plan, const t3_request *request, c
   return t3_tries_end(&tries, settle(plan, algorithm, tested, &tries));
 }
 
-tconv3d_status t3_plan_make(tconv3d_context *context, const t3_slot *slot, const t3_request *request, const char *algorithm,
-                            const t3_candidate *candidate, tconv3d_plan **result) {
+/* builds: else the plan ends where its program would be prepared. */
+static tconv3d_status make_plan(tconv3d_context *context, const t3_slot *slot, const t3_request *request, const char *algorithm,
+                                const t3_candidate *candidate, bool builds, tconv3d_plan **result) {
   tconv3d_plan *plan = calloc(1, sizeof *plan);
   if (!plan) return t3_fail(TCONV3D_OUT_OF_HOST_MEMORY, "no memory for a plan");
   atomic_init(&plan->references, 1);
   plan->context = t3_context_retain(context);
   plan->slot = slot;
-  tconv3d_status status = fill_plan(plan, request, algorithm, candidate);
+  tconv3d_status status = fill_plan(plan, request, algorithm, candidate, builds);
   if (status == TCONV3D_OK)
     *result = plan;
   else
     free_plan(plan);
   return status;
+}
+
+tconv3d_status t3_plan_make(tconv3d_context *context, const t3_slot *slot, const t3_request *request, const char *algorithm,
+                            const t3_candidate *candidate, tconv3d_plan **result) {
+  return make_plan(context, slot, request, algorithm, candidate, true, result);
+}
+
+tconv3d_status t3_plan_draft(tconv3d_context *context, const t3_slot *slot, const t3_request *request, const char *algorithm,
+                             tconv3d_plan **result) {
+  return make_plan(context, slot, request, algorithm, NULL, false, result);
 }
 
 static tconv3d_status check_options(const tconv3d_plan_options *options) {
@@ -274,17 +294,26 @@ static tconv3d_status check_options(const tconv3d_plan_options *options) {
                  options->struct_size, sizeof *options);
 }
 
+tconv3d_status t3_plan_ask(tconv3d_context *context, const tconv3d_desc *desc, const tconv3d_plan_options *options,
+                           const t3_slot **slot, t3_request *request) {
+  if (!context) return t3_fail(TCONV3D_INVALID_ARGUMENT, "context is NULL");
+  T3_TRY(check_options(options));
+  *slot = t3_context_slot(context, options->device);
+  if (!*slot) return t3_fail(TCONV3D_INVALID_ARGUMENT, "options.device is not a device of the context");
+  *request = (t3_request){desc, options->operation, options->beta, options->epilogue, options->self_test};
+  return TCONV3D_OK;
+}
+
+const tconv3d_plan_options t3_plan_defaults = TCONV3D_PLAN_OPTIONS_INIT;
+
 tconv3d_status tconv3d_plan_create(tconv3d_context *context, const tconv3d_desc *desc, const tconv3d_plan_options *options,
                                    tconv3d_plan **result) {
-  static const tconv3d_plan_options defaults = TCONV3D_PLAN_OPTIONS_INIT;
+  const t3_slot *slot;
+  t3_request request;
   if (!result) return t3_fail(TCONV3D_INVALID_ARGUMENT, "plan is NULL");
   *result = NULL;
-  if (!context) return t3_fail(TCONV3D_INVALID_ARGUMENT, "context is NULL");
-  if (!options) options = &defaults;
-  T3_TRY(check_options(options));
-  const t3_slot *slot = t3_context_slot(context, options->device);
-  if (!slot) return t3_fail(TCONV3D_INVALID_ARGUMENT, "options.device is not a device of the context");
-  t3_request request = {desc, options->operation, options->beta, options->epilogue, options->self_test};
+  if (!options) options = &t3_plan_defaults;
+  T3_TRY(t3_plan_ask(context, desc, options, &slot, &request));
   return t3_plan_make(context, slot, &request, options->algorithm, NULL, result);
 }
 

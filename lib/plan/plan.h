@@ -62,6 +62,16 @@ tconv3d_plan *t3_plan_retain(const tconv3d_plan *plan);
 tconv3d_status t3_plan_make(tconv3d_context *context, const t3_slot *slot, const t3_request *request, const char *algorithm,
                             const t3_candidate *candidate, tconv3d_plan **plan);
 
+/* The same by t3_choose, without its program: what would be built, on a device that perhaps cannot build it. Good for nothing
+ * but looking at it. */
+tconv3d_status t3_plan_draft(tconv3d_context *context, const t3_slot *slot, const t3_request *request, const char *algorithm,
+                             tconv3d_plan **plan);
+
+/* From the arguments of a public call, options not NULL: the device's slot and the request, once they are checked. */
+tconv3d_status t3_plan_ask(tconv3d_context *context, const tconv3d_desc *desc, const tconv3d_plan_options *options,
+                           const t3_slot **slot, t3_request *request);
+extern const tconv3d_plan_options t3_plan_defaults;
+
 /* What a plan is asked for, validated; refuses tensors that the device cannot hold. */
 tconv3d_status t3_problem_init(const t3_slot *slot, const t3_request *request, t3_problem *problem);
 

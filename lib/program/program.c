@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/status.h"
+#include "program/offline.h"
 #include "store/store.h"
 
 static void free_program(t3_program *program) {
@@ -82,7 +83,19 @@ void t3_programs_keep(tconv3d_context *context) {
   /* After a fork the store holds nothing, and the runtime's threads and locks are in no state to compile. */
   if (!context->store || context->process != getpid()) return;
   for (t3_program *p = context->programs; p; p = p->next)
-    if (p->news && !p->wrong.size) keep(context, p);
+    if (p->news && !p->offline && !p->wrong.size) keep(context, p);
+}
+
+/* The cl_program: a binary of the directory, else one of the store, else built, which TCONV3D_NO_BUILD forbids. */
+static tconv3d_status obtain(tconv3d_context *context, const t3_slot *slot, const char *name, const t3_text *text,
+                             const t3_text *key, t3_program *program) {
+  t3_offline offline;
+  program->cl = t3_offline_load(context->cl, slot->info.device, key, &offline);
+  program->offline = program->cl != NULL;
+  if (!program->cl) load(context, program, key);
+  if (program->cl) return TCONV3D_OK;
+  if (t3_no_build()) return t3_offline_fail(name, key, offline);
+  return t3_build_source(context->cl, &slot->info, name, text, &program->cl);
 }
 
 /* A new program in the context's list. */
@@ -91,13 +104,10 @@ static tconv3d_status make(tconv3d_context *context, const t3_slot *slot, const 
   t3_program *program = calloc(1, sizeof *program);
   if (!program) return t3_fail(TCONV3D_OUT_OF_HOST_MEMORY, "no memory for a program");
   program->device = slot->info.device;
-  load(context, program, key);
-  if (!program->cl) {
-    tconv3d_status status = t3_build_source(context->cl, &slot->info, name, text, &program->cl);
-    if (status != TCONV3D_OK) {
-      free_program(program);
-      return status;
-    }
+  tconv3d_status status = obtain(context, slot, name, text, key, program);
+  if (status != TCONV3D_OK) {
+    free_program(program);
+    return status;
   }
   program->key = *key;
   *key = (t3_text){0};

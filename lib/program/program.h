@@ -1,5 +1,6 @@
-/* program.h: from a source name and defines to kernels that are ready to run: found in the context, loaded from the store, or
- * built; then warmed, because a runtime may generate machine code only at a kernel's first launch. */
+/* program.h: from a source name and defines to kernels that are ready to run: found in the context, loaded from the directory
+ * of binaries or the store, or built; then warmed, because a runtime may generate machine code only at a kernel's first launch.
+ */
 #ifndef T3_PROGRAM_H
 #define T3_PROGRAM_H
 
@@ -24,6 +25,7 @@ typedef struct t3_program {
   t3_text stored; /* those that the stored binary had been run with */
   bool news;      /* a class was warmed that the stored binary has not seen */
   t3_text wrong;  /* how a self-test failed; empty where none did. Then it is not stored */
+  bool offline;   /* from the directory of binaries: nothing of it is stored */
   struct t3_program *next;
 } t3_program;
 
@@ -45,6 +47,14 @@ bool t3_program_text(const char *name, const t3_text *defines, t3_text *text);
 /* The identity of what text becomes on the device. */
 void t3_program_key(const tconv3d_device_info *device, const t3_text *text, t3_text *key);
 extern const char t3_build_options[];
+/* The XXH3 128-bit hash of bytes in the canonical order, as 32 hexadecimal digits: of a program's key it is the name of its
+ * files.
+ */
+enum { T3_PROGRAM_NAME = 33 };
+void t3_hash_name(const void *bytes, size_t size, char name[T3_PROGRAM_NAME]);
+static inline void t3_program_name(const t3_text *key, char name[T3_PROGRAM_NAME]) {
+  t3_hash_name(key->data, key->size, name);
+}
 
 /* Builds from source; the message of a failure holds the whole log. */
 tconv3d_status t3_build_source(cl_context cl, const tconv3d_device_info *device, const char *name, const t3_text *text,
