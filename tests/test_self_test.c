@@ -214,6 +214,11 @@ static void layers_of_every_kind_are_tested_and_pass(void **state) {
   tconv3d_desc desc = make_layer(), strided = make_layer();
   stride_layer(&strided);
   check_kind(rig, "strided", &strided, options);
+  tconv3d_desc repeated = make_layer(); /* elements of w share places */
+  const int64_t w[] = {3, 0, 14, 1, 0};
+  repeated.w_layout = TCONV3D_STRIDED;
+  memcpy(repeated.w_strides, w, sizeof w);
+  check_kind(rig, "repeated weights", &repeated, options);
   gradient.operation = TCONV3D_GRAD_WEIGHT;
   check_kind(rig, "strided gradient", &strided, gradient);
   gradient.operation = TCONV3D_GRAD_BIAS;

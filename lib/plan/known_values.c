@@ -125,6 +125,11 @@ static tconv3d_status fill(t3_known_tensor *tensor, int kind, bool written) {
     if (!tensor->view.dense) t3_known_index(tensor, i, index), at = place_of(tensor, index);
     put(tensor->dtype, tensor->values[i], tensor->bits + at);
   }
+  /* Elements of what is only read may share a place: the last one's value is that of all. */
+  for (int64_t i = 0; i < tensor->count && !tensor->view.dense; ++i) {
+    t3_known_index(tensor, i, index);
+    tensor->values[i] = (int8_t)t3_known_element(tensor, index);
+  }
   return TCONV3D_OK;
 }
 
