@@ -32,16 +32,23 @@ static const char *program_name(const char *text, size_t size) {
   return "";
 }
 
-/* Every other work-item does what its neighbour does. */
-static char *spoil(const char *text) {
-  static const char right[] = "get_global_id(0)", wrong[] = "(get_global_id(0)|1)";
+/* text, for free(), with right replaced by wrong everywhere. */
+static char *replaced(const char *text, const char *right, const char *wrong) {
   size_t count = 0;
   for (const char *at = text; (at = strstr(at, right)) != NULL; at += strlen(right)) ++count;
-  char *spoilt = malloc(strlen(text) + count * (strlen(wrong) - strlen(right)) + 1), *to = spoilt;
+  char *spoilt = malloc(strlen(text) + count * strlen(wrong) + 1), *to = spoilt;
   for (const char *at; spoilt && (at = strstr(text, right)) != NULL; text = at + strlen(right))
     to += sprintf(to, "%.*s%s", (int)(at - text), text, wrong);
   if (spoilt) strcpy(to, text);
   return spoilt;
+}
+
+/* Every other work-item does what its neighbour does, and multiply-adds get their sign wrong: either is in every kernel. */
+static char *spoil(const char *text) {
+  char *once = replaced(text, "get_global_id(0)", "(get_global_id(0)|1)");
+  char *twice = once ? replaced(once, " fma(", " -fma(") : NULL;
+  free(once);
+  return twice;
 }
 
 typedef void(CL_CALLBACK *program_notify)(cl_program, void *);
