@@ -138,9 +138,13 @@ points(ulong items, __global const X_STORED *restrict x, ulong x_start, __global
   x += x_start + (long)group * GROUP_IN * x_c;
   const int taps_d = tap_start_d[ad + 1] - tap_start_d[ad], taps_h = tap_start_h[ah + 1] - tap_start_h[ah];
   ulong term = terms_before(ad, ah);
+  /* Unrolled, these loops would keep the bounds of all taps at once. */
+#pragma unroll 1
   for (int c = 0; c < GROUP_IN; ++c, x += x_c)
+#pragma unroll 1
     for (int jd = 0; jd < taps_d; ++jd) {
       const int offset_d = first_offset_d[ad] - jd * OFFSET_STEP_D;
+#pragma unroll 1
       for (int jh = 0; jh < taps_h; ++jh, term += KERNEL_W) {
         const int offset_h = first_offset_h[ah] - jh * OFFSET_STEP_H;
         const long shift = offset_d * x_d + offset_h * x_h;

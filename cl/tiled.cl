@@ -125,6 +125,9 @@ static inline offset_t offset_of(const phase_t *p, int j) {
 #define WEIGHT_VECTORS (STEP_WEIGHTS / WEIGHT_SIDE)
 #define LOADED ((WEIGHT_VECTORS + ITEMS - 1) / ITEMS)
 
+/* Written so that nothing is asked where steps divide the channels: each answer would be kept in registers. */
+#define TERM_THERE(k, c) ((TILE_K % ROWS_AT_ONCE == 0 || (k) < TILE_K) && (GROUP_IN % CHANNELS_AT_ONCE == 0 || (c) < GROUP_IN))
+
 /* A column of the tile that a work-item gathers: where x[0] of its t lies, and t itself in x; d is below any x past the last.
  */
 typedef struct {
@@ -245,10 +248,10 @@ tiled(ulong items, __global const X_STORED *restrict x, ulong x_start, __global 
         const int c = next_c + k % CHANNELS_AT_ONCE;
 #if TAPS_AT_ONCE > 1
         const int j = next_j + k / CHANNELS_AT_ONCE;
-        const bool real = k < TILE_K && j < taps && c < GROUP_IN;
+        const bool real = TERM_THERE(k, c) && j < taps;
         o = offset_of(&p, j);
 #else
-        const bool real = k < TILE_K && c < GROUP_IN;
+        const bool real = TERM_THERE(k, c);
 #endif
         const long shift = c * x_c + o.d * x_d + o.h * x_h + o.w * x_w;
 #pragma unroll

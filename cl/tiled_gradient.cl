@@ -72,6 +72,11 @@ static inline void advance(place_t *p, const place_t *step, range_t d, range_t h
 #define FETCHED_ROW(i) (item / TILE_K * (X_CHANNELS_LAST ? FETCHED_M : 1) + (i)*STEP_M)
 #define FETCHED_COLUMN(i) (item / TILE_K * (GY_CHANNELS_LAST ? FETCHED_N : 1) + (i)*STEP_N)
 
+/* Written so that nothing is asked where tiles divide the channels: each answer would be kept in registers. */
+#define ROW_THERE(row) ((TILE_M % AT_ONCE == 0 || (row) < TILE_M) && (GROUP_IN % TILE_M == 0 || m_tile + (row) < GROUP_IN))
+#define COLUMN_THERE(column) \
+  ((TILE_N % AT_ONCE == 0 || (column) < TILE_N) && (GROUP_OUT % TILE_N == 0 || n_tile + (column) < GROUP_OUT))
+
 /* Rows of the tiles in local memory: neighbouring ones begin in different banks. */
 #define PITCH(tile, side) ((tile) + ((side) == 4 ? 4 : (tile) % 2 ? 0 : 1))
 #define PITCH_M PITCH(TILE_M, SIDE_M)
@@ -137,12 +142,12 @@ tiled_gradient(ulong items, __global const X_STORED *restrict x, ulong x_start, 
 #pragma unroll
       for (int i = 0; i < FETCHED_M; ++i, from += STEP_M * x_c) {
         const int row = FETCHED_ROW(i);
-        fetched_x[i] = real && row < TILE_M && m_tile + row < GROUP_IN ? READ_X(from) : (REAL)0;
+        fetched_x[i] = real && ROW_THERE(row) ? READ_X(from) : (REAL)0;
       }
 #pragma unroll
       for (int i = 0; i < FETCHED_N; ++i, meets += STEP_N * gy_c) {
         const int column = FETCHED_COLUMN(i);
-        fetched_gy[i] = real && column < TILE_N && n_tile + column < GROUP_OUT ? READ_X(meets) : (REAL)0;
+        fetched_gy[i] = real && COLUMN_THERE(column) ? READ_X(meets) : (REAL)0;
       }
       advance(&at, &step_by, d, h, w);
       q += TILE_K;

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""gpu_resources.py GPU_PROGRAMS [--clang CLANG] [--ptxas PTXAS] [--all]: what GPUs' compilers make of the kernels for GPUs, on a
+"""gpu_resources.py GPU_PROGRAMS [--clang CLANG] [--ptxas PTXAS] [--all | --quick]: what GPUs' compilers make of the kernels for GPUs, on a
 machine without one. GPU_PROGRAMS (tests/gpu_programs of a build) writes their specialised sources; clang compiles them for AMD's
-GPUs and, where ptxas is there, for NVIDIA's. One line for each tile, by types and layouts, with --all for each tile of each layer:
+GPUs and, where ptxas is there, for NVIDIA's. One line for each tile, by types and layouts; with --all for each tile of each layer;
+with --quick for what would be chosen alone, and on one GPU:
 
   flops a byte that a tile takes from memory and from local memory, bytes of local memory, and for each GPU registers of a
   work-item (AMD: vector + scalar), bytes that are spilled, and on AMD waves at a time of a SIMD
@@ -26,6 +27,7 @@ T3_OVERLOAD size_t get_local_id(uint d) { return LOCAL_ID; }
 T3_OVERLOAD size_t get_global_id(uint d) { return GROUP_ID * (size_t)LOCAL_SIZE + LOCAL_ID; }
 T3_OVERLOAD void barrier(cl_mem_fence_flags flags) { BARRIER; }
 T3_OVERLOAD float fma(float a, float b, float c) { return __builtin_fmaf(a, b, c); }
+T3_OVERLOAD float fabs(float a) { return __builtin_fabsf(a); }
 T3_OVERLOAD double fma(double a, double b, double c) { return __builtin_fma(a, b, c); }
 #define T3_LEAST(T)                                     \\
   T3_OVERLOAD T min(T a, T b) { return a < b ? a : b; } \\
@@ -122,18 +124,22 @@ def main():
     parser.add_argument("--clang", default="clang")
     parser.add_argument("--ptxas")
     parser.add_argument("--all", action="store_true")
+    parser.add_argument("--quick", action="store_true")
     options = parser.parse_args()
     spilled, seen = 0, set()
-    nvidia = NVIDIA if options.ptxas else []
+    amd_gpus, nvidia = AMD[:1] if options.quick else AMD, NVIDIA if options.ptxas else []
+    layers = set()
     with tempfile.TemporaryDirectory() as folder:
         listed = run([options.programs, folder]).splitlines()
-        print("layer op algorithm | tile | items | flops/B memory local | local B | " + " | ".join(AMD + nvidia))
+        print("layer op algorithm | tile | items | flops/B memory local | local B | " + " | ".join(amd_gpus + nvidia))
         for program in map(Program, listed):
             key = (program.algorithm, tuple(program.numbers), program.layer.partition("-")[2])
-            if not options.all and key in seen:
+            layer = (program.layer, program.operation, program.algorithm)
+            if (not options.all and key in seen) or (options.quick and layer in layers):
                 continue
             seen.add(key)
-            amd = [on_amd(options.clang, program, gpu, folder) for gpu in AMD]
+            layers.add(layer)
+            amd = [on_amd(options.clang, program, gpu, folder) for gpu in amd_gpus]
             others = [on_nvidia(options.clang, options.ptxas, program, gpu, folder) for gpu in nvidia]
             spilled += sum(result["spilled"] > 0 for result in amd + others)
             flops = program.intensity()

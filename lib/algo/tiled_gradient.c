@@ -32,8 +32,10 @@ static const int64_t tiles[][6] = {
 };
 enum { TILES = sizeof tiles / sizeof *tiles };
 
-static struct way way_of(const int64_t number[T3_VARIANT_NUMBERS]) {
-  return (struct way){{number[0], number[1], number[2], number[3], number[4]}, number[5]};
+/* Doubles take half the positions at a time: what is fetched ahead counts twice in registers. */
+static struct way way_of(const t3_problem *problem, const int64_t number[T3_VARIANT_NUMBERS]) {
+  int64_t k = problem->real_size == 8 ? t3_max(number[4] / 2, number[5]) : number[4];
+  return (struct way){{number[0], number[1], number[2], number[3], k}, number[5]};
 }
 
 static int64_t items_of(const struct way *way) {
@@ -54,7 +56,7 @@ static bool fits(const t3_problem *problem, const struct way *way, char *why, si
 static bool applicable(const t3_problem *problem, char *why, size_t capacity) {
   const t3_layer *layer = &problem->layer;
   if (layer->taps > MAX_TAPS) return t3_too_much(why, capacity, "kernel_size, all axes", layer->taps, MAX_TAPS);
-  struct way least = way_of(tiles[TILES - 1]);
+  struct way least = way_of(problem, tiles[TILES - 1]);
   return t3_gradient_check(problem, why, capacity) && fits(problem, &least, why, capacity);
 }
 
@@ -63,7 +65,7 @@ static size_t variants(const t3_problem *problem, t3_variant *list) {
   size_t count = 0;
   for (size_t i = 0; i < TILES; ++i) {
     const int64_t *t = tiles[i];
-    struct way way = way_of(t);
+    struct way way = way_of(problem, t);
     char why[160];
     bool wastes = t[0] >= 2 * t3_max(layer->group_in, 4) || t[1] >= 2 * t3_max(layer->group_out, 4);
     if (i + 1 < TILES ? wastes : count > 0) continue;
@@ -91,7 +93,7 @@ static int64_t chunk_count(const t3_problem *problem, const struct way *way) {
 
 static double cost(const t3_problem *problem, const t3_variant *variant) {
   const t3_layer *layer = &problem->layer;
-  struct way way = way_of(variant->number);
+  struct way way = way_of(problem, variant->number);
   const t3_tile *tile = &way.tile;
   int64_t chunks = chunk_count(problem, &way), items = items_of(&way);
   double terms = (double)t3_round_up(t3_ceil_div(positions(layer), chunks), tile->k), sides = (double)(tile->m + tile->n);
@@ -132,7 +134,7 @@ static void add_launches(const t3_problem *problem, const struct way *way, int64
 
 static tconv3d_status recipe(const t3_problem *problem, const t3_variant *variant, t3_recipe *recipe) {
   const t3_layer *layer = &problem->layer;
-  struct way way = way_of(variant->number);
+  struct way way = way_of(problem, variant->number);
   int64_t chunks = chunk_count(problem, &way);
   t3_define_problem(&recipe->defines, problem);
   t3_define_tile(&recipe->defines, &way.tile);
