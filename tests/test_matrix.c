@@ -4,6 +4,7 @@
  * which the algorithm refuses every layer is skipped, with the reason. TCONV3D_TEST_LAYERS is the number of cases of a pair,
  * TCONV3D_TEST_PRODUCTS how many products a layer may have, TCONV3D_TEST_SEED runs others. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "support/call_check.h"
@@ -97,5 +98,6 @@ int main(void) {
       snprintf(pair->name, sizeof pair->name, "%s %s", tconv3d_operation_name(pair->operation), algorithm->name);
       tests[count++] = (struct CMUnitTest){pair->name, check_pair, NULL, NULL, pair};
     }
+  cmocka_set_test_filter(getenv("TCONV3D_TEST_ONLY"));
   return _cmocka_run_group_tests("matrix", tests, count, set_up, tear_down);
 }
