@@ -87,8 +87,9 @@ static inline REAL sum_of(VEC a) {
 /* Adds what the taps (kh + j*TAP_STEP_H, all of W) give on a slab's rows; kept: those of tap (kd, 0, 0). */
 static inline void add_rows(const planes_t *x, const planes_t *gy, const rows_t *rows, int kh, VEC *kept) {
   VEC sums[TAPS_H][KERNEL_W][BLOCK_C][BLOCK_M];
+  /* By a pointer to all of it: Mesa's compiler takes an index past the innermost array at its word. */
 #pragma unroll
-  for (int i = 0; i < TAPS_H * KERNEL_W * BLOCK_C * BLOCK_M; ++i) (&sums[0][0][0][0])[i] = 0;
+  for (int i = 0; i < TAPS_H * KERNEL_W * BLOCK_C * BLOCK_M; ++i) ((VEC *)sums)[i] = 0;
   INT_VEC lane;
 #pragma unroll
   for (int l = 0; l < VECTOR; ++l) lane[l] = l;

@@ -11,14 +11,6 @@
 #error "VECTOR is 4, 8 or 16"
 #endif
 
-/* The residue and the input offset of tap k along W; both fold to constants once the loop over k is unrolled. */
-#define RESIDUE_W(k) T3_MOD((k)*DILATION_W - PADDING_W, STRIDE_W)
-#if TRANSPOSED
-#define OFFSET_W(k) ((RESIDUE_W(k) + PADDING_W - (k)*DILATION_W) / STRIDE_W)
-#else
-#define OFFSET_W(k) ((k)*DILATION_W - PADDING_W)
-#endif
-
 /* Output i of VECTOR*STRIDE_W interleaved ones is value i/STRIDE_W of residue i%STRIDE_W. For two residues PAIR(j) makes vector
  * j of them; for four it is used twice. For three, MIX takes the first two residues, then ADD the third. */
 #if defined(__clang__) && STRIDE_W >= 2 && STRIDE_W <= 4

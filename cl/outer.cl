@@ -193,7 +193,7 @@ T3_SINGLE void outer(ulong items, __global const REAL *restrict x, ulong x_start
   line_t at[POSITIONS];
   const uint c_tiles = (b.channels_c + TILE_IN - 1) / TILE_IN, m_tiles = (b.channels_m + BLOCK_M - 1) / BLOCK_M;
   if (first_line >= end_line)
-    for (uint i = 0; i < C_TILES * ROWS * VECTORS; ++i) (&kept[0][0][0])[i] = 0;
+    for (uint i = 0; i < C_TILES * ROWS * VECTORS; ++i) ((VEC *)kept)[i] = 0;
 
   for (long line = first_line, next; line < end_line; line = next) {
     const ulong image = line / image_lines;
@@ -216,7 +216,7 @@ T3_SINGLE void outer(ulong items, __global const REAL *restrict x, ulong x_start
 
     for (uint ct = 0; ct < c_tiles; ++ct)
       turn(x + (image * GROUPS * GROUP_IN + ct * TILE_IN) * volume + start, volume, b.channels_c - ct * TILE_IN, count,
-           &turned[ct][0][0]);
+           (VEC *)turned[ct]);
     for (uint mt = 0; mt < m_tiles; ++mt) {
       __global const REAL *from = gy + (image * GROUPS * GROUP_OUT + mt * BLOCK_M) * out.volume;
       long m_at[BLOCK_M]; /* channels past the last repeat it and are never stored */
@@ -226,14 +226,14 @@ T3_SINGLE void outer(ulong items, __global const REAL *restrict x, ulong x_start
         for (int kd = 0; kd < KERNEL_D; ++kd)
           for (int kh = 0; kh < KERNEL_H; ++kh)
             for (int kw = 0; kw < KERNEL_W; kw += TAPS_W)
-              add_tile(&turned[ct][0][0], at, num_lines, from, m_at, out, kd, kh, kw, line == first_line, ct + kw == 0,
-                       &kept[ct][mt * BLOCK_M * TAPS][0]);
+              add_tile((VEC *)turned[ct], at, num_lines, from, m_at, out, kd, kh, kw, line == first_line, ct + kw == 0,
+                       (VEC *)kept[ct] + mt * BLOCK_M * TAPS * VECTORS);
     }
   }
 
 #if PARTIAL
   to += to_start + item * (C_TILES * ROWS * TILE_IN);
-  for (uint i = 0; i < C_TILES * ROWS * VECTORS; ++i) VSTORE((&kept[0][0][0])[i], to + i * VECTOR);
+  for (uint i = 0; i < C_TILES * ROWS * VECTORS; ++i) VSTORE(((VEC *)kept)[i], to + i * VECTOR);
 #else
   for (uint ct = 0; ct < c_tiles; ++ct)
     for (uint v = 0; v < VECTORS && ct * TILE_IN + v * VECTOR < b.channels_c; ++v)

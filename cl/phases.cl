@@ -28,3 +28,11 @@ __constant int tap_start_w[] = {TAP_START_W};
 __constant int first_tap_w[] = {FIRST_TAP_W};
 __constant int first_offset_w[] = {FIRST_OFFSET_W};
 #endif
+
+/* The residue and the input offset of tap k along W; both fold to constants once the loop over k is unrolled. */
+#define RESIDUE_W(k) T3_MOD((k)*DILATION_W - PADDING_W, STRIDE_W)
+#if TRANSPOSED
+#define OFFSET_W(k) ((RESIDUE_W(k) + PADDING_W - (k)*DILATION_W) / STRIDE_W)
+#else
+#define OFFSET_W(k) ((k)*DILATION_W - PADDING_W)
+#endif

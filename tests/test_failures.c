@@ -85,8 +85,12 @@ WRAP_STATUS(clBuildProgram,
             (cl_program program, cl_uint count, const cl_device_id *devices, const char *options, program_notify notify,
              void *data),
             (program, count, devices, options, notify, data), false, (void)0)
-WRAP_STATUS(clSetKernelArg, (cl_kernel kernel, cl_uint index, size_t size, const void *value), (kernel, index, size, value),
-            false, (void)0)
+/* A kernel's first arguments stand for all of them, of which there are many. */
+cl_int __real_clSetKernelArg(cl_kernel kernel, cl_uint index, size_t size, const void *value);
+cl_int __wrap_clSetKernelArg(cl_kernel kernel, cl_uint index, size_t size, const void *value);
+cl_int __wrap_clSetKernelArg(cl_kernel kernel, cl_uint index, size_t size, const void *value) {
+  return index < 2 && fails("clSetKernelArg") ? CL_OUT_OF_RESOURCES : __real_clSetKernelArg(kernel, index, size, value);
+}
 WRAP_STATUS(clEnqueueNDRangeKernel,
             (cl_command_queue queue, cl_kernel kernel, cl_uint dimensions, const size_t *offset, const size_t *global,
              const size_t *local, cl_uint count, const cl_event *list, cl_event *event),
@@ -137,7 +141,7 @@ static tconv3d_status run_layer(const tconv3d_plan *plan, size_t first) {
 }
 
 /* From nothing to a result in y, a gradient's too; the arrays start at element first (0: aligned, so that the device works in
- * them). */
+ * them; then the kernels are tested as well). */
 static tconv3d_status whole_run(cl_device_id device, const char *algorithm, tconv3d_operation operation, size_t first) {
   tconv3d_desc desc = make_layer();
   tconv3d_context *context = NULL;
@@ -145,6 +149,7 @@ static tconv3d_status whole_run(cl_device_id device, const char *algorithm, tcon
   tconv3d_plan_options options = TCONV3D_PLAN_OPTIONS_INIT;
   options.algorithm = algorithm;
   options.operation = operation;
+  options.self_test = first ? -1 : 1;
   tconv3d_status status = tconv3d_context_create(&device, 1, &context);
   if (status == TCONV3D_OK) status = tconv3d_plan_create(context, &desc, &options, &plan);
   if (status == TCONV3D_OK && operation == TCONV3D_FORWARD)
@@ -175,12 +180,14 @@ static size_t fill(tconv3d_operation operation, size_t first) {
   return sizeof expected;
 }
 
-/* Fails call after call until a run needs none of them any more. */
+/* Fails call after call until a run needs none of them any more. What failed may be made good by another variant or in smaller
+ * portions; else the message names the call. */
 static void fail_each_call(cl_device_id device, const t3_algorithm *algorithm, size_t first) {
   static const tconv3d_operation operations[] = {
       [T3_LAYER] = TCONV3D_FORWARD, [T3_WEIGHT_GRADIENT] = TCONV3D_GRAD_WEIGHT, [T3_BIAS_GRADIENT] = TCONV3D_GRAD_BIAS};
   const tconv3d_operation operation = operations[algorithm->serves];
   const size_t bytes = fill(operation, first);
+  int made_good = 0;
   for (int n = 1;; ++n) {
     calls = 0, failing_call = n, failed_name = NULL;
     memset(y, 0xff, sizeof y);
@@ -192,9 +199,10 @@ static void fail_each_call(cl_device_id device, const t3_algorithm *algorithm, s
     else if (!failed_name || !strstr(tconv3d_message(), failed_name) || !strstr(tconv3d_message(), "CL_OUT_OF_RESOURCES"))
       fail_msg("call %d, %s, failed and the message was: %s", n, failed_name ? failed_name : "none", tconv3d_message());
     if (status == TCONV3D_OK && !failed_name) break;
+    made_good += status == TCONV3D_OK;
     assert_true(n < 1000);
   }
-  assert_true(calls > 20);
+  assert_true(calls > 20 && made_good > 0);
 }
 
 static int open_device(void **state) {
@@ -232,7 +240,8 @@ static void a_plan_outlives_each_failure_of_its_calls(void **state) {
     tconv3d_status status = tconv3d_run(plan, weights, x, y);
     last = !failed_name;
     failing_call = 0;
-    assert_int_equal(status == TCONV3D_OK, !failed_name);
+    if (status != TCONV3D_OK) assert_non_null(strstr(tconv3d_message(), failed_name));
+    if (status == TCONV3D_OK) assert_memory_equal(y, expected, sizeof expected);
     memset(y, 0xff, sizeof y);
     assert_int_equal(tconv3d_run(plan, weights, x, y), TCONV3D_OK);
     assert_memory_equal(y, expected, sizeof expected);

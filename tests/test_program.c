@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "blas/blas.h"
 #include "plan/plan.h"
 #include "store/store.h"
 
@@ -118,6 +119,11 @@ static void a_program_without_its_defines_names_what_is_missing(void **state) {
 }
 
 /* An operation that the algorithm serves, by its name. */
+/* Without CLBlast its algorithm is refused. */
+static bool is_built(size_t algorithm) {
+  return strcmp(tconv3d_algorithm_name(algorithm), "gemm") != 0 || !t3_blas_missing();
+}
+
 static tconv3d_plan_options options_for(size_t algorithm) {
   static const tconv3d_operation operations[] = {
       [T3_LAYER] = TCONV3D_FORWARD, [T3_WEIGHT_GRADIENT] = TCONV3D_GRAD_WEIGHT, [T3_BIAS_GRADIENT] = TCONV3D_GRAD_BIAS};
@@ -130,13 +136,16 @@ static tconv3d_plan_options options_for(size_t algorithm) {
 static void layers_that_differ_in_depth_and_batch_share_a_program(void **state) {
   tconv3d_context *context = new_context(*state);
   tconv3d_desc flat = small_desc(16), tall = small_desc(16);
-  flat.input_size[0] = 20, tall.input_size[0] = 25, tall.batch = 2; /* alike enough for the same block to be best */
+  /* As much work, so that the same block is best. */
+  flat.input_size[0] = 67, flat.batch = 3, tall.input_size[0] = 100, tall.batch = 2;
+  size_t served = 0;
   for (size_t i = 0; tconv3d_algorithm_name(i); ++i) {
     tconv3d_plan_options options = options_for(i);
     tconv3d_plan *first, *second;
+    if (!is_built(i)) continue;
     assert_int_equal(tconv3d_plan_create(context, &flat, &options, &first), TCONV3D_OK);
     assert_int_equal(tconv3d_plan_create(context, &tall, &options, &second), TCONV3D_OK);
-    assert_int_equal(count_programs(context), i + 1);
+    assert_int_equal(count_programs(context), ++served);
     assert_ptr_equal(first->program, second->program);
     tconv3d_plan_destroy(first);
     tconv3d_plan_destroy(second);
@@ -150,6 +159,7 @@ static void every_launch_is_warm_when_its_plan_is_there(void **state) {
   for (size_t i = 0; tconv3d_algorithm_name(i); ++i) {
     tconv3d_plan_options options = options_for(i);
     tconv3d_plan *plan;
+    if (!is_built(i)) continue;
     assert_int_equal(tconv3d_plan_create(context, &desc, &options, &plan), TCONV3D_OK);
     if (plan->recipe.pack.kernel) assert_non_null(strstr(plan->program->warmed.data, plan->recipe.pack.kernel));
     for (int r = 0; r < plan->recipe.num_run; ++r)

@@ -174,7 +174,7 @@ static void the_shortlist_begins_with_the_prediction_and_has_every_near_algorith
   t3_candidate predicted, *list;
   t3_text explanation = {0};
   assert_int_equal(t3_problem_init(&slot, &(t3_request){.desc = &desc}, &problem), TCONV3D_OK);
-  assert_int_equal(t3_choose(&problem, NULL, NULL, &predicted, &explanation), TCONV3D_OK);
+  assert_int_equal(t3_choose(&problem, NULL, NULL, NULL, &predicted, &explanation), TCONV3D_OK);
   t3_text_free(&explanation);
   for (size_t most = 1; most <= 12; ++most) {
     size_t count;

@@ -36,7 +36,7 @@ static t3_store *open_cache(const place *here) {
 static t3_candidate predicted(const t3_problem *problem, const char *name) {
   t3_candidate candidate;
   t3_text explanation = {0};
-  assert_int_equal(t3_choose(problem, NULL, name, &candidate, &explanation), TCONV3D_OK);
+  assert_int_equal(t3_choose(problem, NULL, name, NULL, &candidate, &explanation), TCONV3D_OK);
   assert_null(strstr(explanation.data, "tuned"));
   t3_text_free(&explanation);
   return candidate;
@@ -69,7 +69,7 @@ static t3_tuning tuning_of(const t3_candidate *candidate) {
 /* Chooses with the store; whether the tuning was used. */
 static bool uses_tuning(const t3_problem *problem, t3_store *store, const char *name, t3_candidate *chosen) {
   t3_text explanation = {0};
-  assert_int_equal(t3_choose(problem, store, name, chosen, &explanation), TCONV3D_OK);
+  assert_int_equal(t3_choose(problem, store, name, NULL, chosen, &explanation), TCONV3D_OK);
   bool used = strstr(explanation.data, "tuned (measured 1.500 ms): ") != NULL;
   t3_text_free(&explanation);
   return used;

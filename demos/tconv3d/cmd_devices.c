@@ -43,17 +43,65 @@ void device_list_print(const tconv3d_device_info *list, size_t count) {
   }
 }
 
+static void print_sizes(unsigned sizes) {
+  for (unsigned size = 1; size && size <= sizes; size *= 2)
+    if (sizes & size) printf(" %u", size);
+}
+
+static void print_features(const tconv3d_device_info *d) {
+  const struct {
+    const char *name;
+    int has;
+  } features[] = {{"float64", d->float64},         {"float16", d->float16},
+                  {"sub-groups", d->sub_groups},   {"integer dot", d->int_dot},
+                  {"host memory", d->host_memory}, {"dedicated local memory", d->dedicated_local},
+                  {"launch watchdog", d->watchdog}};
+  const char *between = "";
+  printf("    features   ");
+  for (size_t i = 0; i < sizeof features / sizeof *features; i++) {
+    if (features[i].has) printf("%s%s", between, features[i].name);
+    if (features[i].has) between = ", ";
+  }
+  printf("%s\n", *between ? "" : "none of those that are looked for");
+}
+
+void device_facts_print(const tconv3d_device_info *d) {
+  const char *quirk;
+  printf("  %u:%u %s, driver %s\n", d->platform_index, d->device_index, d->name, d->driver);
+  printf("    memory     %.1f GiB, %.1f GiB a buffer, %u KiB local, %u KiB cache, lines of %u bytes, addresses of %u bits\n",
+         (double)d->memory_bytes / (1 << 30), (double)d->max_buffer_bytes / (1 << 30), (unsigned)(d->local_bytes >> 10),
+         (unsigned)(d->cache_bytes >> 10), d->cache_line_bytes, d->address_bits);
+  printf("    groups     up to %zu work-items, in multiples of %u, vectors of %u floats, %u MHz, sub-groups of",
+         d->work_group_size, d->preferred_multiple, d->vector_width, d->clock_mhz);
+  print_sizes(d->sub_group_sizes);
+  printf("%s\n", d->sub_group_sizes ? "" : " unknown size");
+  print_features(d);
+  if (d->max_launch_seconds > 0) printf("    launches   of %g ms at most\n", 1e3 * d->max_launch_seconds);
+  for (size_t i = 0; (quirk = tconv3d_device_quirk(d, i)) != NULL; i++) printf("    quirk      %s\n", quirk);
+}
+
+static error_t parse_devices(int key, char *arg, struct argp_state *state) {
+  (void)arg;
+  if (key != 'v') return ARGP_ERR_UNKNOWN;
+  *(bool *)state->input = true;
+  return 0;
+}
+
 int cmd_devices(int argc, char **argv) {
-  static const struct argp devices_argp = {.doc = "Lists the OpenCL devices of this machine."};
+  static const struct argp_option options[] = {{"verbose", 'v', NULL, 0, "print all that is known of each device", 0}, {0}};
+  static const struct argp devices_argp = {
+      .options = options, .parser = parse_devices, .doc = "Lists the OpenCL devices of this machine."};
+  bool verbose = false;
   struct fault fault = {0};
   tconv3d_device_info *list;
   size_t count;
-  if (!command_parse(&devices_argp, argc, argv, NULL, &fault) || !device_list(&list, &count, &fault))
+  if (!command_parse(&devices_argp, argc, argv, &verbose, &fault) || !device_list(&list, &count, &fault))
     return command_error(&fault);
   if (count)
     device_list_print(list, count);
   else
     printf("no OpenCL device found; `tconv3d doctor` says what to install\n");
+  for (size_t i = 0; verbose && i < count; i++) device_facts_print(&list[i]);
   free(list);
   return EXIT_DONE;
 }

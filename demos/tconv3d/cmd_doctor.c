@@ -67,19 +67,10 @@ static void print_icds(void) {
 
 static void print_environment(void) {
   static const char *const names[] = {
-      "TCONV3D_CACHE_DIR",
-      "TCONV3D_VECTOR_WIDTH",
-      "XDG_CACHE_HOME",
-      "OCL_ICD_VENDORS",
-      "OPENCL_LAYERS",
-      "LD_LIBRARY_PATH",
-      "POCL_DEVICES",
-      "POCL_CACHE_DIR",
-      "POCL_MEMORY_LIMIT",
-      "POCL_MAX_PTHREAD_COUNT",
-      "RUSTICL_ENABLE",
-      "CUDA_VISIBLE_DEVICES",
-      "CL_CONFIG_CPU_TARGET_ARCH",
+      "TCONV3D_CACHE_DIR",      "TCONV3D_DEVICE", "TCONV3D_MAX_LAUNCH_US", "TCONV3D_SELF_TEST",
+      "TCONV3D_VECTOR_WIDTH",   "XDG_CACHE_HOME", "OCL_ICD_VENDORS",       "OPENCL_LAYERS",
+      "LD_LIBRARY_PATH",        "POCL_DEVICES",   "POCL_CACHE_DIR",        "POCL_MEMORY_LIMIT",
+      "POCL_MAX_PTHREAD_COUNT", "RUSTICL_ENABLE", "CUDA_VISIBLE_DEVICES",  "CL_CONFIG_CPU_TARGET_ARCH",
   };
   printf("environment\n");
   int shown = 0;
@@ -172,6 +163,7 @@ int cmd_doctor(int argc, char **argv) {
   if (!device_list(&list, &count, &fault)) return command_error(&fault);
   printf("\n");
   if (count) device_list_print(list, count);
+  for (size_t i = 0; i < count; i++) device_facts_print(&list[i]);
   bool healthy = count > 0 && check_devices(list, count, &verdicts);
   if (!count) print_advice();
   free(list);

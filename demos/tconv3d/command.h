@@ -18,6 +18,7 @@ int cmd_grad_weight(int argc, char **argv);
 int cmd_grad_bias(int argc, char **argv);
 int cmd_tune(int argc, char **argv);
 int cmd_explain(int argc, char **argv);
+int cmd_program(int argc, char **argv);
 int cmd_devices(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);
 int cmd_cache(int argc, char **argv);

@@ -222,7 +222,9 @@ static error_t parse_device(int key, char *arg, struct argp_state *state) {
 
 static const struct argp_option device_argp_options[] = {
     {"device", 'd', "SELECTOR", 0,
-     "part of a platform's or device's name, cpu, gpu, accelerator, or PLATFORM:DEVICE numbers as `tconv3d devices` shows them",
+     "part of a platform's or device's name, cpu, gpu, accelerator, or PLATFORM:DEVICE numbers as `tconv3d devices` shows "
+     "them; "
+     "without it the variable TCONV3D_DEVICE, a selector too, else the first GPU, accelerator or CPU",
      10},
     {"algo", 'a', "NAME", 0, "the algorithm, instead of the automatic choice", 10},
     {"verbose", 'v', NULL, 0, "say on stderr what is used and how long it takes", 10},

@@ -22,6 +22,7 @@ static const struct {
     {"bench", cmd_bench, "measure the speed of layers"},
     {"tune", cmd_tune, "find the fastest way for layers by measuring, for later use"},
     {"explain", cmd_explain, "say what would be done for a layer, and why"},
+    {"program", cmd_program, "write a layer's program for an offline compiler, or build it"},
     {"devices", cmd_devices, "list the OpenCL devices"},
     {"doctor", cmd_doctor, "check this machine, with known answers on every device"},
     {"cache", cmd_cache, "show or empty the cache of built programs and tunings"},

@@ -40,7 +40,9 @@ typedef enum tconv3d_status {
   TCONV3D_DEVICE_LOST = 9,          /* the device stopped answering; destroy every object of its context */
   TCONV3D_OPENCL_ERROR = 10,        /* any other failed OpenCL call; the message names the call and the error */
   TCONV3D_CANCELLED = 11,           /* a callback of the caller's asked for the end */
-  TCONV3D_NO_CACHE = 12             /* no cache can be used, where something was to be kept for good */
+  TCONV3D_NO_CACHE = 12,            /* no cache can be used, where something was to be kept for good */
+  TCONV3D_WRONG_RESULT = 13,        /* a kernel failed its self-test: the device, or its driver, computes wrong values */
+  TCONV3D_NO_BINARY = 14            /* $TCONV3D_NO_BUILD forbids to build a program, and there is no binary of it */
 } tconv3d_status;
 
 /* The status's name, as "TCONV3D_INVALID_PARAMETER"; "TCONV3D_UNKNOWN_STATUS" for a number that is none. Static storage. */

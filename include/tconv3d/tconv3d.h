@@ -45,15 +45,32 @@ typedef struct tconv3d_device_info {
   unsigned fma_width; /* floats that one multiply-add unit takes at once: vector_width, or half of it where the widest vectors
                          are known to be computed in halves (AMD Zen 4) */
   int float64;        /* 1: computes TCONV3D_F64 */
+  /* Facts that the runtime tells; 0 where it does not. */
+  unsigned address_bits, clock_mhz, cache_line_bytes;
+  unsigned preferred_multiple; /* of work-items in a work-group */
+  unsigned sub_group_sizes;    /* the sizes, each a power of two, added up: 8 + 16 + 32 */
+  int float16, int_dot, sub_groups, host_memory,
+      dedicated_local; /* 1: arithmetic in float16; the integer dot product; sub-group
+              functions; memory shared with the host; local memory of its own */
+  int watchdog; /* 1: a launch that takes seconds may be killed: as NVIDIA's driver says; any other GPU, which may drive a
+                   display and whose runtime has no word for it, counts as one that has. 0: CPUs and accelerators. */
+  double max_launch_seconds; /* no launch is predicted to take longer, longer ones are split; 0: no limit. 0.25 with a watchdog;
+                                $TCONV3D_MAX_LAUNCH_US, whole microseconds from 1 on, sets it for every device, and another
+                                value makes all of them unusable. */
+  unsigned quirks;           /* the library's own bits; tconv3d_device_quirk has the words */
 } tconv3d_device_info;
+
+/* What the library does differently on a device, and why, one line; NULL past the last. Static storage. */
+TCONV3D_API const char *tconv3d_device_quirk(const tconv3d_device_info *info, size_t index);
 
 /* Lists every device of every platform, the unusable ones too. list may be NULL with capacity 0; *count is how many there are,
  * even past capacity. No platform at all is OK with *count 0. */
 TCONV3D_API tconv3d_status tconv3d_devices(tconv3d_device_info *list, size_t capacity, size_t *count);
 
-/* Finds a usable device. selector: NULL or "" for the first GPU, else accelerator, else CPU; "cpu", "gpu" or "accelerator" for
- * the first of that type; "P:D" for device D of platform P, counted from 0; else a part of a platform's or device's name,
- * letter case ignored. Errors: NO_DEVICE, saying what was found instead. */
+/* Finds a usable device. selector: "cpu", "gpu" or "accelerator" for the first of that type; "P:D" for device D of platform P,
+ * counted from 0; else a part of a platform's or device's name, letter case ignored. NULL or "" for the one that
+ * $TCONV3D_DEVICE, a selector, names, and where that is not set or empty for the first GPU, else accelerator, else CPU. Errors:
+ * NO_DEVICE, saying what was found instead, and the variable where it was the selector. */
 TCONV3D_API tconv3d_status tconv3d_device_select(const char *selector, tconv3d_device_info *info);
 
 /* ---- contexts ---- */
@@ -109,6 +126,8 @@ typedef struct tconv3d_plan_options {
   tconv3d_operation operation;
   double beta; /* what is written is the result + beta * what the target held; with 0 it is not read. Finite. */
   tconv3d_epilogue epilogue;
+  int self_test; /* 1: each kernel is tested on known values before the plan uses it, once in a context and for what the cache
+                    has of it; -1: not; 0: as the variable TCONV3D_SELF_TEST says, 0 or 1, and where it is not set, tested */
   /* 1: algorithms that call CLBlast may serve an adopted context too. CLBlast keeps caches and parameters for the whole process
    * and retains a cl_context from its first use until the last tconv3d context that used it is destroyed, which empties its
    * caches; it is not safe if the process calls it by other ways at the same time. 0: they serve only contexts that
@@ -116,13 +135,17 @@ typedef struct tconv3d_plan_options {
   int allow_clblast;
 } tconv3d_plan_options;
 #define TCONV3D_PLAN_OPTIONS_INIT \
-  { sizeof(tconv3d_plan_options), NULL, NULL, TCONV3D_FORWARD, 0.0, {TCONV3D_NO_ACTIVATION, 0, 0.0, 0.0, 0.0}, 0 }
+  { sizeof(tconv3d_plan_options), NULL, NULL, TCONV3D_FORWARD, 0.0, {TCONV3D_NO_ACTIVATION, 0, 0.0, 0.0, 0.0}, 0, 0 }
 
 /* Validates desc, chooses an algorithm and compiles every kernel for it: nothing is left to compile at the first call. Blocks
  * while it builds (seconds at worst, milliseconds from the cache, under one when this context has the program already), and
  * while another thread builds in the same context. options
- * may be NULL. Errors: as tconv3d_output_shape; UNSUPPORTED (type; named algorithm, with its reason); OUT_OF_DEVICE_MEMORY
- * (bytes needed and available), BUILD_FAILED (with the log), OPENCL_ERROR. */
+ * may be NULL. What cannot be built, launched or allocated, or fails its self-test, is dropped, and the next best serves:
+ * another variant, one that needs less memory, another algorithm unless one is named; explain says what was dropped and why.
+ * The context's later plans for the layer avoid it, as they do what an asynchronous call failed with. Errors: as
+ * tconv3d_output_shape; UNSUPPORTED (type; named algorithm, with its reason); INVALID_PARAMETER (options, the variable
+ * TCONV3D_SELF_TEST); and when all that may be tried has failed, with a line for each, the last one's: OUT_OF_DEVICE_MEMORY
+ * (bytes needed and available), BUILD_FAILED (with the log), WRONG_RESULT (the element), NO_BINARY (below), OPENCL_ERROR. */
 TCONV3D_API tconv3d_status tconv3d_plan_create(tconv3d_context *context, const tconv3d_desc *desc,
                                                const tconv3d_plan_options *options, tconv3d_plan **plan);
 TCONV3D_API void tconv3d_plan_destroy(tconv3d_plan *plan);
@@ -191,6 +214,7 @@ TCONV3D_API void tconv3d_weights_destroy(tconv3d_weights *weights);
  * release. workspace: NULL for the library's own pool, else at least workspace_bytes that no other call in flight uses.
  * x and y must not overlap, from the lowest element to the highest of each. An empty batch enqueues a marker.
  * If a later kernel of the call cannot be enqueued, the call fails, no event is returned, y is undefined.
+ * A failure on the device is the event's status; later plans of the context for the layer avoid what failed.
  * Errors: INVALID_ARGUMENT (buffer too small, misaligned offset, wrong context, flags, overlap), OUT_OF_*_MEMORY, OPENCL_ERROR.
  */
 TCONV3D_API tconv3d_status tconv3d_enqueue(const tconv3d_plan *plan, const tconv3d_weights *weights, cl_command_queue queue,
@@ -213,9 +237,11 @@ TCONV3D_API tconv3d_status tconv3d_enqueue_gradient(const tconv3d_plan *plan, cl
                                                     cl_uint num_events, const cl_event *wait_list, cl_event *event);
 
 /* y = layer(x) with host arrays, each given by its element (0, 0, 0, 0, 0), blocking; what lies between y's elements stays as
- * it is, but may be read and written back. Runs one at a time on each device of a context. CPU devices work in the arrays
- * themselves where the lowest element of each is aligned to the device's base address alignment (clGetDeviceInfo
- * CL_DEVICE_MEM_BASE_ADDR_ALIGN, in bits; 128 bytes on PoCL); otherwise they are copied. */
+ * it is, but may be read and written back. What fails for lack of memory or resources is tried again in smaller portions:
+ * launches in parts, then fewer images at a time; the message of the last failure says how far that went. Runs one at a time on
+ * each device of a context. CPU devices work in the arrays themselves where the lowest element of each is aligned to the
+ * device's base address alignment (clGetDeviceInfo CL_DEVICE_MEM_BASE_ADDR_ALIGN, in bits; 128 bytes on PoCL); otherwise they
+ * are copied. */
 TCONV3D_API tconv3d_status tconv3d_run(const tconv3d_plan *plan, const tconv3d_weights *weights, const void *x, void *y);
 
 /* tconv3d_enqueue_residual in the same way. */
@@ -235,6 +261,36 @@ typedef struct tconv3d_roofline {
 /* Runs two small kernels of the library, the best of several runs each; blocks for about a second. device: NULL for the
  * context's first. */
 TCONV3D_API tconv3d_status tconv3d_measure_roofline(tconv3d_context *context, cl_device_id device, tconv3d_roofline *roofline);
+
+/* ---- programs and offline binaries ----
+ * A plan's kernels are one program. Where it cannot or must not be built on the device (an FPGA, whose compiler takes hours on
+ * another machine), its binary comes from a directory, $TCONV3D_BINARY_DIR, which is searched before anything is built: of a
+ * program NAME there lie NAME.bin, for clCreateProgramWithBinary, and NAME.key, with exactly the key below; a binary beside
+ * another key, or one that the device refuses, is not used, nor one whose hash is not the first word of NAME.sum, where that
+ * lies there too (what `xxh128sum NAME.bin` prints; some runtimes end the process at a damaged binary). The directory is
+ * trusted as one in a library path is. With $TCONV3D_NO_BUILD set (to anything but "" and "0") nothing is built from source: a
+ * plan without a binary, there or in the cache, fails with NO_BINARY and says which file was looked for where. */
+
+/* A program's parts, each the caller's until tconv3d_program_free. */
+typedef struct tconv3d_program {
+  char name[33];         /* 32 hexadecimal digits: the XXH3 128-bit hash of key in its canonical order of bytes */
+  char *key;             /* everything that decides the code: library version, options, platform, device, driver, variables that
+                            steer its compiler, source; key_bytes long, without its NUL */
+  char *source;          /* OpenCL C with every define at its top and no include left */
+  char *options;         /* of the build */
+  char *description;     /* for people: the layer, the device, what was chosen and why, each kernel and its grid */
+  unsigned char *binary; /* NULL where it was not asked for */
+  size_t key_bytes, binary_bytes;
+  char binary_hash[33]; /* the hash of binary in the same way; "" without one */
+} tconv3d_program;
+
+/* What tconv3d_plan_create would build for the same arguments; with build 1 it is built, run once, and its binary is there
+ * too. Without, the device needs no compiler. Errors: as tconv3d_plan_create; BUILD_FAILED where the runtime gives no binary.
+ * On failure *program is all zeros. */
+TCONV3D_API tconv3d_status tconv3d_program_create(tconv3d_context *context, const tconv3d_desc *desc,
+                                                  const tconv3d_plan_options *options, int build, tconv3d_program *program);
+/* Frees the parts and zeroes the struct; NULL and a zeroed one pass. */
+TCONV3D_API void tconv3d_program_free(tconv3d_program *program);
 
 /* ---- tuning ----
  * What the prediction chooses for a layer is a guess; tuning measures. A tuning is kept in the cache for its layer and its

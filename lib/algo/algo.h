@@ -74,13 +74,15 @@ typedef struct t3_matmul {
 } t3_matmul;
 
 /* One kernel launch: items work-items in a row, in work-groups of local. The kernel's first argument is items, a ulong; with 0
- * it must do nothing, which is how a plan makes the runtime generate its code. Or, where product.m is not 0, a product. A
- * recipe's last launch is a kernel's. */
+ * it must do nothing, which is how a plan makes the runtime generate its code. A kernel finds its place by get_global_id(0)
+ * alone: a long launch is made in parts, each with an offset, and then get_group_id(0) starts at 0 in each of them. Or, where
+ * kernel is NULL, a product. A recipe's last launch is a kernel's. */
 typedef struct t3_launch {
   const char *kernel; /* NULL: a product */
   t3_matmul product;
   size_t local;
   int64_t items;
+  int64_t part; /* work-items of a command at most, a multiple of local; 0: all in one. The plan's to set */
   t3_arg args[T3_MAX_ARGS];
   int num_args;
 } t3_launch;

@@ -1,5 +1,5 @@
 /* direct: one work-item gathers one output element. Nothing is prepared but a copy of the weights, so it serves every layer on
- * every device; it is the last resort on a CPU and the plain choice on a GPU until a tiled kernel is there. */
+ * every device; it is the last resort. */
 #include "algo/algo.h"
 #include "base/checked.h"
 
@@ -14,16 +14,34 @@ static size_t variants(const t3_problem *problem, t3_variant *list) {
   return 1;
 }
 
+/* Taps that are looked at for an output: those of D, and under each of these that meets x those of H, and so on. */
+static double tests(const t3_layer *layer) {
+  double met = 1, sum = 0;
+  for (int a = 0; a < 3; ++a) {
+    sum += met * (double)layer->axis[a].kernel;
+    met *= (double)layer->axis[a].kernel / (double)t3_output_step(&layer->axis[a]);
+  }
+  return sum;
+}
+
+/* An FPGA's pipeline looks at one tap a cycle, those of other residues too, and takes four channels of it; 250 MHz. */
+static double accelerator_seconds(const t3_layer *layer) {
+  double rounds = (double)layer->y_count * (double)layer->taps * (double)t3_ceil_div(layer->group_in, 4);
+  return rounds / 250e6 + 20e-6;
+}
+
 static double cost(const t3_problem *problem, const t3_variant *variant) {
   (void)variant;
   /* Measured on a CPU: 1 to 3 % of the vector peak, as loads are scattered and taps are tested one by one, and a tenth of that
    * where the weights outgrow the second cache. A GPU hides more. */
   const t3_layer *layer = &problem->layer;
+  if (problem->device.type & CL_DEVICE_TYPE_ACCELERATOR) return accelerator_seconds(layer);
   double efficiency = problem->device.type & CL_DEVICE_TYPE_GPU ? 0.1 : layer->w_count < 1 << 18 ? 0.02 : 0.002;
   double seconds = t3_layer_flops(layer) / 2 / (t3_device_rate(&problem->device) * efficiency) + 20e-6;
-  /* An output's place is found by divisions, however few its taps. */
-  bool gpu = problem->device.type & CL_DEVICE_TYPE_GPU;
-  return gpu ? seconds : seconds + t3_cycles_to_seconds(&problem->device, 40 * (double)layer->y_count);
+  /* An output's place is found by divisions, however few its taps; a GPU has none of 64 bits. */
+  if (!(problem->device.type & CL_DEVICE_TYPE_GPU))
+    return seconds + t3_cycles_to_seconds(&problem->device, 40 * (double)layer->y_count);
+  return seconds + (double)layer->y_count * (500 + 10 * tests(layer)) / t3_device_rate(&problem->device);
 }
 
 /* Work-items a group: a GPU wants whole wavefronts, a CPU only wants few groups. */

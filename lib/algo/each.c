@@ -1,5 +1,5 @@
 /* each: one work-item computes one element of the weight's gradient. Nothing is prepared, so it serves every layer on every
- * device; it is the last resort on a CPU and the plain choice on a GPU until a tiled kernel is there. */
+ * device; it is the last resort, and for small layers the plain choice on a GPU. */
 #include "algo/algo.h"
 #include "base/checked.h"
 
@@ -18,7 +18,9 @@ static double cost(const t3_problem *problem, const t3_variant *variant) {
   (void)variant;
   /* Measured on a CPU: some 2 % of the vector peak, as sums are short and gy is read with its stride. A GPU hides more. */
   const t3_layer *layer = &problem->layer;
-  double efficiency = problem->device.type & CL_DEVICE_TYPE_GPU ? 0.05 : 0.02;
+  bool gpu = problem->device.type & CL_DEVICE_TYPE_GPU;
+  double efficiency = gpu ? 0.05 : 0.02, busy = 256 * (double)problem->device.compute_units;
+  if (gpu && (double)layer->w_count < busy) efficiency *= (double)layer->w_count / busy; /* lanes without an element */
   return t3_layer_flops(layer) / 2 / (t3_device_rate(&problem->device) * efficiency) + 20e-6;
 }
 

@@ -169,9 +169,14 @@ static bool check_axis(const t3_problem *problem, int a, char *why, size_t capac
   return true;
 }
 
-bool t3_padded_check(const t3_problem *problem, int64_t most_rows, char *why, size_t capacity) {
+bool t3_check_counts(const t3_problem *problem, char *why, size_t capacity) {
   for (int a = 0; a < 3; ++a)
     if (!check_axis(problem, a, why, capacity)) return false;
+  return true;
+}
+
+bool t3_padded_check(const t3_problem *problem, int64_t most_rows, char *why, size_t capacity) {
+  if (!t3_check_counts(problem, why, capacity)) return false;
   t3_padded padded = t3_padded_of(problem, 1, 0, MAX_SLACK);
   padded.size[T3_H] += most_rows - 1; /* what rounding up to any block adds at most */
   int64_t count, plane = padded.size[T3_H];

@@ -35,6 +35,10 @@ t3_padded t3_padded_of(const t3_problem *problem, int64_t rows, int64_t pitch, i
 t3_padded t3_padded_values(const t3_problem *problem);
 /* Reads x in place after all, by rows in blocks of step values of t, unless blocks or taps reach further than a row is long. */
 void t3_read_in_place(const t3_problem *problem, int64_t step, t3_padded *padded);
+/* Whether a kernel can count strides, kernel sizes, sizes, reach and padding of each axis in 32 bits; else false with the
+ * reason.
+ */
+bool t3_check_counts(const t3_problem *problem, char *why, size_t capacity);
 /* Whether the kernels that read the copy can count in 32 bits, whatever block they take: strides and kernel sizes, sizes, reach
  * and padding of each axis, and the elements of a plane of the copy with up to most_rows rows at a time; and the whole copy
  * with 63 bits. Else false with the reason. */

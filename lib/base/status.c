@@ -81,6 +81,8 @@ const char *tconv3d_status_name(tconv3d_status status) {
       [TCONV3D_OPENCL_ERROR] = "TCONV3D_OPENCL_ERROR",
       [TCONV3D_CANCELLED] = "TCONV3D_CANCELLED",
       [TCONV3D_NO_CACHE] = "TCONV3D_NO_CACHE",
+      [TCONV3D_WRONG_RESULT] = "TCONV3D_WRONG_RESULT",
+      [TCONV3D_NO_BINARY] = "TCONV3D_NO_BINARY",
   };
   size_t index = (size_t)status;
   return index < sizeof names / sizeof *names ? names[index] : "TCONV3D_UNKNOWN_STATUS";

@@ -23,6 +23,7 @@ static void free_context(tconv3d_context *context) {
   if (context->cl) clReleaseContext(context->cl);
   if (atomic_load(&context->multiplies)) t3_blas_forget();
   pthread_mutex_destroy(&context->building);
+  pthread_mutex_destroy(&context->avoided.lock);
   free(context);
 }
 
@@ -59,7 +60,7 @@ static tconv3d_status fill_slot(cl_context cl, cl_device_id device, t3_slot *slo
 /* Fills a fresh context. cl is already retained for it. */
 static tconv3d_status fill_context(tconv3d_context *context, const cl_device_id *devices, size_t num_devices) {
   context->slots = calloc(num_devices, sizeof *context->slots);
-  context->pool = t3_pool_create();
+  context->pool = t3_pool_create(&context->avoided);
   if (!context->slots || !context->pool) return t3_fail(TCONV3D_OUT_OF_HOST_MEMORY, "no memory for a context");
   for (size_t i = 0; i < num_devices; ++i) {
     t3_slot *slot = &context->slots[i];
@@ -86,6 +87,7 @@ static tconv3d_status make_context(cl_context cl, const cl_device_id *devices, s
   atomic_init(&context->references, 1);
   atomic_init(&context->multiplies, false);
   pthread_mutex_init(&context->building, NULL);
+  pthread_mutex_init(&context->avoided.lock, NULL);
   tconv3d_status status = fill_context(context, devices, num_devices);
   if (status == TCONV3D_OK)
     *result = context;

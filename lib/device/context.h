@@ -32,6 +32,7 @@ struct tconv3d_context {
   struct t3_program *programs; /* a list */
   struct t3_store *store;      /* may be NULL */
   atomic_bool multiplies;      /* CLBlast was used in it, and so retains the cl_context */
+  t3_avoided avoided;
 };
 
 tconv3d_context *t3_context_retain(tconv3d_context *context);

@@ -15,28 +15,30 @@ struct entry {
   cl_mem buffer; /* NULL: only events are kept */
   size_t bytes;
   bool taken;
-  cl_event until;                   /* retained; NULL when nothing is to be waited for */
-  cl_event between[T3_MAX_BETWEEN]; /* of the launches before that one, retained as long */
-  int num_between;
+  t3_flight flight; /* last is retained */
   struct entry *next;
 };
 
 struct t3_pool {
   pthread_mutex_t lock;
   struct entry *entries;
+  t3_avoided *avoided;
 };
 
-t3_pool *t3_pool_create(void) {
+t3_pool *t3_pool_create(t3_avoided *avoided) {
   t3_pool *pool = calloc(1, sizeof *pool);
   if (!pool) return NULL;
+  pool->avoided = avoided;
   pthread_mutex_init(&pool->lock, NULL);
   return pool;
 }
 
 static void release_events(struct entry *entry) {
-  if (entry->until) clReleaseEvent(entry->until);
-  while (entry->num_between) clReleaseEvent(entry->between[--entry->num_between]);
-  entry->until = NULL;
+  t3_flight *flight = &entry->flight;
+  if (flight->last) clReleaseEvent(flight->last);
+  while (flight->count) clReleaseEvent(flight->between[--flight->count]);
+  free(flight->between);
+  flight->last = NULL, flight->between = NULL;
 }
 
 static void release_entry(struct entry *entry) {
@@ -60,14 +62,21 @@ void t3_pool_close(t3_pool *pool) {
   free(pool);
 }
 
+/* Whether an event's status says that the command itself failed. By CL_EXEC_STATUS_ERROR_FOR_EVENTS_IN_WAIT_LIST, and PoCL by
+ * -1, runtimes say that something failed which the command waited for: that is not the candidate's fault. */
+static bool is_own_failure(cl_int status) {
+  return status < -1 && status != CL_EXEC_STATUS_ERROR_FOR_EVENTS_IN_WAIT_LIST;
+}
+
 /* Whether nobody uses it any more: taken by no call, and its last command done or failed. */
-static bool is_free(struct entry *entry) {
+static bool is_free(t3_pool *pool, struct entry *entry) {
   cl_int status = CL_QUEUED;
   if (entry->taken) return false;
-  if (!entry->until) return true;
-  if (clGetEventInfo(entry->until, CL_EVENT_COMMAND_EXECUTION_STATUS, sizeof status, &status, NULL) != CL_SUCCESS ||
+  if (!entry->flight.last) return true;
+  if (clGetEventInfo(entry->flight.last, CL_EVENT_COMMAND_EXECUTION_STATUS, sizeof status, &status, NULL) != CL_SUCCESS ||
       status > CL_COMPLETE)
     return false;
+  if (is_own_failure(status)) t3_avoid(pool->avoided, &entry->flight.mark);
   release_events(entry);
   return true;
 }
@@ -76,19 +85,19 @@ static bool is_free(struct entry *entry) {
 static struct entry *find_free(t3_pool *pool, size_t bytes) {
   struct entry *best = NULL;
   for (struct entry *e = pool->entries; e; e = e->next)
-    if (e->buffer && e->bytes >= bytes && e->bytes / 4 <= bytes && (!best || e->bytes < best->bytes) && is_free(e)) best = e;
+    if (e->buffer && e->bytes >= bytes && e->bytes / 4 <= bytes && (!best || e->bytes < best->bytes) && is_free(pool, e))
+      best = e;
   return best;
 }
 
-/* Unlinks the free entries without a buffer, and the oldest ones past MAX_FREE (new entries go to the front), returned as a
- * list to release without the lock.
- */
-static struct entry *trim(t3_pool *pool) {
+/* Unlinks the free entries without a buffer, and the oldest ones past so many (new entries go to the front), returned as a list
+ * to release without the lock. */
+static struct entry *trim(t3_pool *pool, int most) {
   struct entry *gone = NULL;
   int kept = 0;
   for (struct entry **at = &pool->entries; *at;) {
     struct entry *e = *at;
-    if (!is_free(e) || (e->buffer && ++kept <= MAX_FREE)) {
+    if (!is_free(pool, e) || (e->buffer && ++kept <= most)) {
       at = &e->next;
       continue;
     }
@@ -99,11 +108,41 @@ static struct entry *trim(t3_pool *pool) {
   return gone;
 }
 
+void t3_pool_trim(t3_pool *pool) {
+  pthread_mutex_lock(&pool->lock);
+  struct entry *gone = trim(pool, 0);
+  pthread_mutex_unlock(&pool->lock);
+  release_list(gone);
+}
+
+void t3_pool_poll(t3_pool *pool) {
+  pthread_mutex_lock(&pool->lock);
+  for (struct entry *e = pool->entries; e; e = e->next) is_free(pool, e);
+  pthread_mutex_unlock(&pool->lock);
+}
+
+static void add_entry(t3_pool *pool, struct entry *entry) {
+  pthread_mutex_lock(&pool->lock);
+  entry->next = pool->entries;
+  pool->entries = entry;
+  pthread_mutex_unlock(&pool->lock);
+}
+
+static tconv3d_status make_buffer(t3_pool *pool, cl_context cl, size_t bytes, cl_mem *buffer) {
+  cl_int error;
+  *buffer = clCreateBuffer(cl, CL_MEM_READ_WRITE, bytes, NULL, &error);
+  if (error != CL_SUCCESS) {
+    t3_pool_trim(pool);
+    *buffer = clCreateBuffer(cl, CL_MEM_READ_WRITE, bytes, NULL, &error);
+  }
+  return error == CL_SUCCESS ? TCONV3D_OK : t3_cl_fail(error, "clCreateBuffer", "for a workspace");
+}
+
 tconv3d_status t3_pool_take(t3_pool *pool, cl_context cl, size_t bytes, cl_mem *buffer) {
   pthread_mutex_lock(&pool->lock);
   struct entry *entry = find_free(pool, bytes);
   if (entry) entry->taken = true;
-  struct entry *gone = entry ? NULL : trim(pool);
+  struct entry *gone = entry ? NULL : trim(pool, MAX_FREE);
   pthread_mutex_unlock(&pool->lock);
   release_list(gone);
   if (entry) {
@@ -112,50 +151,44 @@ tconv3d_status t3_pool_take(t3_pool *pool, cl_context cl, size_t bytes, cl_mem *
   }
   entry = calloc(1, sizeof *entry);
   if (!entry) return t3_fail(TCONV3D_OUT_OF_HOST_MEMORY, "no memory for a workspace's record");
-  cl_int error;
-  entry->buffer = clCreateBuffer(cl, CL_MEM_READ_WRITE, bytes, NULL, &error);
-  if (error != CL_SUCCESS) {
+  tconv3d_status status = make_buffer(pool, cl, bytes, &entry->buffer);
+  if (status != TCONV3D_OK) {
     free(entry);
-    return t3_cl_fail(error, "clCreateBuffer", "for a workspace");
+    return status;
   }
   entry->bytes = bytes;
   entry->taken = true;
-  pthread_mutex_lock(&pool->lock);
-  entry->next = pool->entries;
-  pool->entries = entry;
-  pthread_mutex_unlock(&pool->lock);
   *buffer = entry->buffer;
+  add_entry(pool, entry);
   return TCONV3D_OK;
 }
 
-static void keep_events(struct entry *entry, cl_event event, const cl_event *between, int count) {
-  if (event) clRetainEvent(event);
-  entry->until = event;
-  for (int i = 0; i < count; ++i) entry->between[i] = between[i];
-  entry->num_between = count;
+static void keep_events(struct entry *entry, const t3_flight *flight) {
+  entry->flight = *flight;
+  if (flight->last) clRetainEvent(flight->last);
 }
 
-void t3_pool_return(t3_pool *pool, cl_mem buffer, cl_event event, const cl_event *between, int count) {
+void t3_pool_return(t3_pool *pool, cl_mem buffer, const t3_flight *flight) {
   pthread_mutex_lock(&pool->lock);
   for (struct entry *e = pool->entries; e; e = e->next)
     if (e->buffer == buffer) {
-      keep_events(e, event, between, count);
+      if (flight) keep_events(e, flight);
       e->taken = false;
     }
   pthread_mutex_unlock(&pool->lock);
 }
 
-void t3_pool_keep(t3_pool *pool, cl_event event, const cl_event *between, int count) {
-  struct entry *entry = count ? calloc(1, sizeof *entry) : NULL;
+void t3_pool_keep(t3_pool *pool, const t3_flight *flight) {
+  struct entry *entry = calloc(1, sizeof *entry);
   if (!entry) { /* without memory they go at once: nearly always that is as good */
-    for (int i = 0; i < count; ++i) clReleaseEvent(between[i]);
+    for (int i = 0; i < flight->count; ++i) clReleaseEvent(flight->between[i]);
+    free(flight->between);
     return;
   }
-  keep_events(entry, event, between, count);
+  keep_events(entry, flight);
   pthread_mutex_lock(&pool->lock);
-  struct entry *gone = trim(pool);
-  entry->next = pool->entries;
-  pool->entries = entry;
+  struct entry *gone = trim(pool, MAX_FREE);
   pthread_mutex_unlock(&pool->lock);
   release_list(gone);
+  add_entry(pool, entry);
 }

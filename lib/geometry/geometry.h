@@ -105,6 +105,14 @@ void t3_target_shape(const t3_layer *layer, tconv3d_operation operation, int64_t
 /* A transposed layer's convolution from gy to gx, and back. */
 t3_layer t3_layer_adjoint(const t3_layer *layer);
 
+/* What an operation reads, in C order and as small whole numbers; NULL for what it does not. x and gy: as the layer computes
+ * it. */
+typedef struct t3_whole_numbers {
+  const int8_t *x, *w, *b, *gy;
+} t3_whole_numbers;
+/* One element of the target, at this index of its shape. layer: as the operation computes it. */
+int64_t t3_element(const t3_layer *layer, tconv3d_operation operation, const t3_whole_numbers *of, const int64_t index[5]);
+
 /* Useful floating-point operations: 2 a tap and input element, as if no position were cropped. */
 double t3_layer_flops(const t3_layer *layer);
 

@@ -4,6 +4,7 @@
 
 #include "base/status.h"
 #include "device/clerror.h"
+#include "device/quirks.h"
 
 tconv3d_status t3_check_queue(const tconv3d_plan *plan, cl_command_queue queue) {
   if (!queue) return t3_fail(TCONV3D_INVALID_ARGUMENT, "queue is NULL");
@@ -16,12 +17,22 @@ tconv3d_status t3_check_queue(const tconv3d_plan *plan, cl_command_queue queue) 
   return TCONV3D_OK;
 }
 
-tconv3d_status t3_check_wait_list(cl_uint num_events, const cl_event *wait_list) {
+static tconv3d_status check_event(cl_uint index, cl_event event) {
+  cl_int status = CL_COMPLETE;
+  T3_CL_TRY(clGetEventInfo, (event, CL_EVENT_COMMAND_EXECUTION_STATUS, sizeof status, &status, NULL));
+  if (status >= CL_COMPLETE) return TCONV3D_OK;
+  return t3_fail(TCONV3D_OPENCL_ERROR, "wait_list[%u] has failed, its status is %d; nothing may wait for it on this device",
+                 index, (int)status);
+}
+
+tconv3d_status t3_check_wait_list(const tconv3d_plan *plan, cl_uint num_events, const cl_event *wait_list) {
   if (!num_events != !wait_list)
     return t3_fail(TCONV3D_INVALID_ARGUMENT, "num_events is %u but wait_list is %s; they must agree", num_events,
                    wait_list ? "not NULL" : "NULL");
   for (cl_uint i = 0; i < num_events; ++i)
     if (!wait_list[i]) return t3_fail(TCONV3D_INVALID_ARGUMENT, "wait_list[%u] is NULL", i);
+  bool crashes = t3_has_quirk(&plan->slot->info, T3_FAILED_WAIT_CRASHES);
+  for (cl_uint i = 0; i < num_events && crashes; ++i) T3_TRY(check_event(i, wait_list[i]));
   return TCONV3D_OK;
 }
 

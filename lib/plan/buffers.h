@@ -6,7 +6,8 @@
 
 /* The queue must be of the plan's context and device. */
 tconv3d_status t3_check_queue(const tconv3d_plan *plan, cl_command_queue queue);
-tconv3d_status t3_check_wait_list(cl_uint num_events, const cl_event *wait_list);
+/* On devices where what waits for a failed event crashes, such events are refused too. */
+tconv3d_status t3_check_wait_list(const tconv3d_plan *plan, cl_uint num_events, const cl_event *wait_list);
 /* A tensor as the caller gave it. */
 typedef struct t3_operand {
   t3_arg_kind kind;

@@ -33,12 +33,17 @@ static int by_seconds(const void *a, const void *b) {
   return memcmp(&x->variant, &y->variant, sizeof x->variant); /* any order will do, if it is always the same */
 }
 
-bool t3_candidate_fits(const t3_problem *problem, const t3_candidate *candidate) {
+/* Also whether it wants less than what did not fit before. */
+static bool candidate_fits(const t3_problem *problem, const t3_tries *tries, const t3_candidate *candidate) {
   t3_recipe recipe = {0};
-  bool ok =
-      candidate->algorithm->recipe(problem, &candidate->variant, &recipe) == TCONV3D_OK && t3_recipe_fits(problem, &recipe);
+  bool ok = candidate->algorithm->recipe(problem, &candidate->variant, &recipe) == TCONV3D_OK &&
+            t3_recipe_fits(problem, &recipe) && t3_is_less(tries, &recipe);
   t3_text_free(&recipe.defines);
   return ok;
+}
+
+bool t3_candidate_fits(const t3_problem *problem, const t3_candidate *candidate) {
+  return candidate_fits(problem, NULL, candidate);
 }
 
 size_t t3_candidates(const t3_problem *problem, const t3_algorithm *algorithm, t3_candidate *list) {
@@ -49,17 +54,23 @@ size_t t3_candidates(const t3_problem *problem, const t3_algorithm *algorithm, t
   return count;
 }
 
-/* The best of one algorithm that fits, else its best; *fits says which. */
-static t3_candidate best_of(const t3_problem *problem, const t3_algorithm *algorithm, bool *fits) {
+/* The best of one algorithm that may be tried and fits, else the best that may be tried; *fits says which. False when none may
+ * be. */
+static bool best_of(const t3_problem *problem, const t3_algorithm *algorithm, const t3_tries *tries, t3_candidate *best,
+                    bool *fits) {
   t3_candidate list[T3_MAX_VARIANTS];
-  size_t count = t3_candidates(problem, algorithm, list), i = 0;
-  while (i < count && !t3_candidate_fits(problem, &list[i])) ++i;
-  *fits = i < count;
-  return list[*fits ? i : 0];
+  size_t count = t3_candidates(problem, algorithm, list), left = 0, i = 0;
+  for (size_t j = 0; j < count; ++j)
+    if (t3_may_try(tries, &list[j])) list[left++] = list[j];
+  while (i < left && !candidate_fits(problem, tries, &list[i])) ++i;
+  *fits = i < left;
+  if (left) *best = list[*fits ? i : 0];
+  return left > 0;
 }
 
 /* Chooses and says why in one walk of the table. */
-static bool choose(const t3_problem *problem, const char *name, t3_candidate *chosen, t3_text *explanation) {
+static bool choose(const t3_problem *problem, const char *name, const t3_tries *tries, t3_candidate *chosen,
+                   t3_text *explanation) {
   bool found = false, found_fits = false;
   for (size_t i = 0; t3_algorithm_at(i); ++i) {
     const t3_algorithm *algorithm = t3_algorithm_at(i);
@@ -69,7 +80,11 @@ static bool choose(const t3_problem *problem, const char *name, t3_candidate *ch
       continue;
     }
     bool fits;
-    t3_candidate best = best_of(problem, algorithm, &fits);
+    t3_candidate best;
+    if (!best_of(problem, algorithm, tries, &best, &fits)) {
+      t3_text_append(explanation, "%s: failed before\n", algorithm->name);
+      continue;
+    }
     t3_text_append(explanation, "%s: predicted %.3f ms%s\n", algorithm->name, 1e3 * best.seconds,
                    fits ? "" : ", but needs more memory than the device has");
     if (name ? strcmp(name, algorithm->name)
@@ -80,8 +95,7 @@ static bool choose(const t3_problem *problem, const char *name, t3_candidate *ch
   return found;
 }
 
-/* Whether the algorithm lists exactly this variant for the problem. */
-static bool is_listed(const t3_problem *problem, const t3_algorithm *algorithm, const t3_variant *variant) {
+bool t3_is_listed(const t3_problem *problem, const t3_algorithm *algorithm, const t3_variant *variant) {
   t3_variant variants[T3_MAX_VARIANTS];
   size_t count = algorithm->variants(problem, variants), i = 0;
   while (i < count && memcmp(&variants[i], variant, sizeof *variant) != 0) ++i;
@@ -94,28 +108,29 @@ static bool tuned_candidate(const t3_problem *problem, const t3_tuning *tuning, 
   char why[160];
   const t3_algorithm *algorithm = t3_algorithm_named(tuning->algorithm);
   if (!algorithm || !t3_applicable(problem, algorithm, why, sizeof why)) return false;
-  if (!is_listed(problem, algorithm, &tuning->variant)) return false;
+  if (!t3_is_listed(problem, algorithm, &tuning->variant)) return false;
   *candidate = (t3_candidate){algorithm, tuning->variant, algorithm->cost(problem, &tuning->variant)};
   return t3_candidate_fits(problem, candidate);
 }
 
-static bool choose_tuned(const t3_problem *problem, t3_store *store, const char *name, t3_candidate *chosen,
-                         t3_text *explanation) {
+static bool choose_tuned(const t3_problem *problem, t3_store *store, const char *name, const t3_tries *tries,
+                         t3_candidate *chosen, t3_text *explanation) {
   t3_tuning tuning;
   t3_candidate tuned;
   if (!t3_tuning_find(store, problem, &tuning) || (name && strcmp(name, tuning.algorithm) != 0)) return false;
-  if (!tuned_candidate(problem, &tuning, &tuned)) return false;
+  if (!tuned_candidate(problem, &tuning, &tuned) || !t3_may_try(tries, &tuned)) return false;
   *chosen = tuned;
   t3_text_append(explanation, "chosen %sas tuned (measured %.3f ms): %s\n", name ? "by name and " : "",
                  1e-6 * (double)tuning.nanoseconds, tuned.algorithm->name);
   return true;
 }
 
-tconv3d_status t3_choose(const t3_problem *problem, t3_store *store, const char *name, t3_candidate *chosen,
-                         t3_text *explanation) {
+tconv3d_status t3_choose(const t3_problem *problem, t3_store *store, const char *name, const t3_tries *tries,
+                         t3_candidate *chosen, t3_text *explanation) {
   if (name) T3_TRY(check_name(problem, name));
-  if (!choose(problem, name, chosen, explanation)) return t3_fail(TCONV3D_UNSUPPORTED, "no algorithm can serve this layer");
-  if (choose_tuned(problem, store, name, chosen, explanation)) return TCONV3D_OK;
+  if (!choose(problem, name, tries, chosen, explanation))
+    return t3_fail(TCONV3D_UNSUPPORTED, "no algorithm can serve this layer");
+  if (choose_tuned(problem, store, name, tries, chosen, explanation)) return TCONV3D_OK;
   t3_text_append(explanation, "chosen %s: %s\n", name ? "by name" : "as the least predicted time", chosen->algorithm->name);
   return TCONV3D_OK;
 }

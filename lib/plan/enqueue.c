@@ -31,40 +31,32 @@ void t3_release_waits(t3_waits *waits) {
   free(waits->list);
 }
 
-/* The events of a call's launches as far as they were enqueued: the last one's, NULL when there is none or none is wanted, and
- * those before. */
-struct chain {
-  cl_event last, between[T3_MAX_BETWEEN];
-  int count;
-};
-
-_Static_assert((int)T3_MAX_BETWEEN >= (int)T3_MAX_LAUNCHES,
-               "each launch but the last one, and what a product in front waits for");
-
 /* A product is on another queue: what it waits for must be on its way to the device, and if it is the first launch it waits for
  * a marker, which stands for the list and for the commands before it on an in-order queue. */
-static tconv3d_status enqueue_product(tconv3d_plan *plan, int index, cl_command_queue queue, const t3_binding *binding,
-                                      const t3_waits *waits, struct chain *chain, cl_event *done) {
+static tconv3d_status extend_by_product(tconv3d_plan *plan, const t3_launch *launch, cl_command_queue queue,
+                                        const t3_binding *binding, const t3_waits *waits, t3_chain *chain) {
+  cl_event done = NULL;
   if (!chain->last)
     T3_CL_TRY(clEnqueueMarkerWithWaitList, (queue, waits->count, waits->count ? waits->list : NULL, &chain->last));
   T3_CL_TRY(clFlush, (queue));
-  return t3_product_enqueue(plan->context, plan->slot, &plan->recipe.run[index], binding, 1, &chain->last, done);
+  T3_TRY(t3_product_enqueue(plan->context, plan->slot, launch, binding, 1, &chain->last, &done));
+  chain->between[chain->count++] = chain->last;
+  chain->last = done;
+  return TCONV3D_OK;
 }
 
 static tconv3d_status enqueue_steps(tconv3d_plan *plan, cl_command_queue queue, const t3_binding *binding,
-                                    const t3_waits *waits, bool want_last, struct chain *chain) {
-  for (int i = 0; i < plan->recipe.num_run; ++i) {
-    bool first = i == 0, final = i == plan->recipe.num_run - 1;
-    cl_event done = NULL;
-    cl_uint count = first ? waits->count : 1;
-    const cl_event *list = first ? (count ? waits->list : NULL) : &chain->last;
+                                    const t3_waits *waits, t3_chain *chain) {
+  int64_t commands = 0;
+  for (int i = 0; i < plan->recipe.num_run; ++i)
+    commands += plan->recipe.run[i].kernel ? t3_num_pieces(&plan->recipe.run[i]) : 2;
+  chain->between = commands > 1 ? malloc((size_t)commands * sizeof(cl_event)) : NULL;
+  if (commands > 1 && !chain->between) return t3_fail(TCONV3D_OUT_OF_HOST_MEMORY, "no memory for a call's events");
+  for (int i = 0; i < plan->recipe.num_run; ++i)
     if (plan->recipe.run[i].kernel)
-      T3_TRY(t3_step_enqueue(&plan->run[i], queue, binding, count, list, final && !want_last ? NULL : &done));
+      T3_TRY(t3_step_extend(&plan->run[i], queue, binding, waits->count, waits->count ? waits->list : NULL, true, chain));
     else
-      T3_TRY(enqueue_product(plan, i, queue, binding, waits, chain, &done));
-    if (chain->last) chain->between[chain->count++] = chain->last;
-    chain->last = done;
-  }
+      T3_TRY(extend_by_product(plan, &plan->recipe.run[i], queue, binding, waits, chain));
   return TCONV3D_OK;
 }
 
@@ -80,14 +72,14 @@ static tconv3d_status run_steps(tconv3d_plan *plan, const t3_operands *operands,
   }
   t3_bind(&binding, T3_WORKSPACE, pooled || !workspace ? &(tconv3d_buffer){taken, 0} : workspace,
           (size_t)plan->problem.real_size);
-  struct chain chain = {0};
-  bool kept = pooled || plan->recipe.num_run > 1; /* until the last launch has ended */
-  tconv3d_status status = enqueue_steps(plan, queue, &binding, waits, kept || event, &chain);
-  /* After a failure the workspace waits for what was enqueued before it. */
+  t3_chain chain = {0};
+  tconv3d_status status = enqueue_steps(plan, queue, &binding, waits, &chain);
+  /* Until the last command has ended; after a failure the workspace waits for what was enqueued before it. */
+  const t3_flight flight = {chain.last, chain.between, chain.count, plan->mark};
   if (pooled)
-    t3_pool_return(plan->context->pool, taken, chain.last, chain.between, chain.count);
+    t3_pool_return(plan->context->pool, taken, &flight);
   else
-    t3_pool_keep(plan->context->pool, chain.last, chain.between, chain.count);
+    t3_pool_keep(plan->context->pool, &flight);
   if (status == TCONV3D_OK && event)
     *event = chain.last;
   else if (chain.last)
@@ -108,7 +100,7 @@ static tconv3d_status enqueue_call(const tconv3d_plan *plan, const tconv3d_weigh
   bool nothing = !t3_target_bytes(&plan->problem);
   T3_TRY(t3_check_queue(plan, queue));
   if (!nothing) T3_TRY(t3_check_operands(plan, operands, workspace));
-  T3_TRY(t3_check_wait_list(num_events, wait_list));
+  T3_TRY(t3_check_wait_list(plan, num_events, wait_list));
   t3_waits waits;
   T3_TRY(t3_gather_waits(weights, num_events, wait_list, &waits));
   tconv3d_status status =

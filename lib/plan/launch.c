@@ -55,17 +55,39 @@ static cl_int set_arguments(cl_kernel kernel, const t3_launch *launch, const t3_
   return error;
 }
 
-tconv3d_status t3_step_enqueue(t3_step *step, cl_command_queue queue, const t3_binding *binding, cl_uint num_events,
-                               const cl_event *wait_list, cl_event *event) {
+static cl_int enqueue_piece(const t3_step *step, cl_kernel kernel, cl_command_queue queue, int64_t index, cl_uint num_events,
+                            const cl_event *wait_list, cl_event *event) {
+  const t3_launch *launch = step->launch;
+  t3_piece piece = t3_piece_at(launch, index);
+  if (piece.grid < step->least_grid) piece.grid = step->least_grid;
+  return clEnqueueNDRangeKernel(queue, kernel, 1, piece.offset ? &piece.offset : NULL, &piece.grid, &launch->local, num_events,
+                                wait_list, event);
+}
+
+tconv3d_status t3_step_extend(t3_step *step, cl_command_queue queue, const t3_binding *binding, cl_uint num_events,
+                              const cl_event *wait_list, bool want_last, t3_chain *chain) {
   cl_kernel kernel;
+  int64_t pieces = t3_num_pieces(step->launch);
   T3_TRY(borrow(step, &kernel));
   const char *call = "clSetKernelArg";
   cl_int error = set_arguments(kernel, step->launch, binding);
-  if (error == CL_SUCCESS) {
-    size_t grid = t3_grid(step->launch);
+  for (int64_t i = 0; i < pieces && error == CL_SUCCESS; ++i) {
+    cl_event before = chain->last, done = NULL;
     call = "clEnqueueNDRangeKernel";
-    error = clEnqueueNDRangeKernel(queue, kernel, 1, NULL, &grid, &step->launch->local, num_events, wait_list, event);
+    error = enqueue_piece(step, kernel, queue, i, before ? 1 : num_events, before ? &before : wait_list,
+                          want_last || i + 1 < pieces ? &done : NULL);
+    if (error != CL_SUCCESS) break;
+    if (before) chain->between[chain->count++] = before;
+    chain->last = done;
   }
   give_back(step, kernel);
   return error == CL_SUCCESS ? TCONV3D_OK : t3_cl_fail(error, call, step->launch->kernel);
+}
+
+tconv3d_status t3_step_enqueue(t3_step *step, cl_command_queue queue, const t3_binding *binding, cl_uint num_events,
+                               const cl_event *wait_list, cl_event *event) {
+  t3_chain chain = {0};
+  T3_TRY(t3_step_extend(step, queue, binding, num_events, wait_list, event != NULL, &chain));
+  if (event) *event = chain.last;
+  return TCONV3D_OK;
 }

@@ -11,11 +11,18 @@
 #include "blas/blas.h"
 #include "plan/choose.h"
 #include "plan/product.h"
+#include "plan/self_test.h"
+#include "plan/split.h"
+#include "program/offline.h"
 
-static void free_plan(tconv3d_plan *plan) {
+static void free_steps(tconv3d_plan *plan) {
   t3_step_free(&plan->pack);
   t3_step_free(&plan->pack_channels);
   for (int i = 0; i < T3_MAX_LAUNCHES; ++i) t3_step_free(&plan->run[i]);
+}
+
+static void free_plan(tconv3d_plan *plan) {
+  free_steps(plan);
   t3_text_free(&plan->recipe.defines);
   t3_text_free(&plan->explanation);
   tconv3d_context_destroy(plan->context);
@@ -83,19 +90,22 @@ static tconv3d_status check_recipe(const t3_slot *slot, const t3_problem *proble
   return check_total(slot, total);
 }
 
+void t3_plan_steps(tconv3d_plan *plan) {
+  if (plan->recipe.pack.kernel) t3_step_init(&plan->pack, &plan->recipe.pack, plan->program->cl);
+  if (plan->recipe.pack_channels.kernel) t3_step_init(&plan->pack_channels, &plan->recipe.pack_channels, plan->program->cl);
+  for (int i = 0; i < plan->recipe.num_run; ++i) t3_step_init(&plan->run[i], &plan->recipe.run[i], plan->program->cl);
+}
+
 static tconv3d_status prepare_program(tconv3d_plan *plan) {
   const t3_launch *launches[T3_MAX_LAUNCHES + 2];
   int count = 0;
-  bool packs = plan->recipe.pack.kernel != NULL, channels = plan->recipe.pack_channels.kernel != NULL;
-  if (packs) launches[count++] = &plan->recipe.pack;
-  if (channels) launches[count++] = &plan->recipe.pack_channels;
+  if (plan->recipe.pack.kernel) launches[count++] = &plan->recipe.pack;
+  if (plan->recipe.pack_channels.kernel) launches[count++] = &plan->recipe.pack_channels;
   for (int i = 0; i < plan->recipe.num_run; ++i)
     if (plan->recipe.run[i].kernel) launches[count++] = &plan->recipe.run[i];
   T3_TRY(t3_program_prepare(plan->context, plan->slot, plan->chosen.algorithm->program, &plan->recipe.defines, launches, count,
                             &plan->program));
-  if (packs) t3_step_init(&plan->pack, &plan->recipe.pack, plan->program->cl);
-  if (channels) t3_step_init(&plan->pack_channels, &plan->recipe.pack_channels, plan->program->cl);
-  for (int i = 0; i < plan->recipe.num_run; ++i) t3_step_init(&plan->run[i], &plan->recipe.run[i], plan->program->cl);
+  t3_plan_steps(plan);
   return t3_products_warm(plan->context, plan->slot, &plan->recipe);
 }
 
@@ -159,6 +169,7 @@ static tconv3d_status set_reals(const t3_slot *slot, t3_problem *problem) {
 /* Why the problem may not be served by CLBlast; NULL where it may. */
 static const char *no_products(const t3_slot *slot, const t3_request *request) {
   if (t3_blas_missing()) return t3_blas_missing();
+  if (t3_no_build()) return "CLBlast builds its kernels on the device, which $TCONV3D_NO_BUILD forbids";
   if (!slot->adopted || request->allow_clblast) return NULL;
   return "CLBlast retains the cl_context, which is the caller's (options.allow_clblast is 0)";
 }
@@ -178,38 +189,116 @@ tconv3d_status t3_problem_init(const t3_slot *slot, const t3_request *request, t
   return TCONV3D_OK;
 }
 
-static tconv3d_status choose(tconv3d_plan *plan, const char *algorithm, const t3_candidate *candidate) {
-  if (!candidate) return t3_choose(&plan->problem, plan->context->store, algorithm, &plan->chosen, &plan->explanation);
-  plan->chosen = *candidate;
-  t3_text_append(&plan->explanation, "chosen to be measured: %s\n", candidate->algorithm->name);
+/* The workspace is allocated once, so that a failure is met here and not by the first call, which finds it in the pool. */
+static tconv3d_status reserve_workspace(tconv3d_plan *plan) {
+  cl_mem taken;
+  if (!plan->recipe.workspace_bytes || !plan->problem.layer.batch) return TCONV3D_OK;
+  T3_TRY(t3_pool_take(plan->context->pool, plan->context->cl, (size_t)plan->recipe.workspace_bytes, &taken));
+  t3_pool_return(plan->context->pool, taken, NULL);
   return TCONV3D_OK;
 }
 
-static tconv3d_status fill_plan(tconv3d_plan *plan, const t3_request *request, const char *algorithm,
-                                const t3_candidate *candidate) {
-  t3_problem *problem = &plan->problem;
-  T3_TRY(t3_problem_init(plan->slot, request, problem));
-  T3_TRY(choose(plan, algorithm, candidate));
-  T3_TRY(plan->chosen.algorithm->recipe(problem, &plan->chosen.variant, &plan->recipe));
-  T3_TRY(check_recipe(plan->slot, problem, &plan->recipe));
+/* With what was chosen: its recipe is set and its memory checked. */
+static tconv3d_status attempt(tconv3d_plan *plan, bool tested, bool reserved) {
+  t3_split_launches(&plan->problem, plan->chosen.seconds, &plan->recipe);
   explain_recipe(plan);
   if (!t3_text_ok(&plan->explanation)) return t3_fail(TCONV3D_OUT_OF_HOST_MEMORY, "no memory for a plan");
-  return prepare_program(plan);
+  T3_TRY(prepare_program(plan));
+  if (tested) T3_TRY(t3_self_test(plan));
+  return reserved ? reserve_workspace(plan) : TCONV3D_OK;
 }
 
-tconv3d_status t3_plan_make(tconv3d_context *context, const t3_slot *slot, const t3_request *request, const char *algorithm,
-                            const t3_candidate *candidate, tconv3d_plan **result) {
+/* Back to before a choice. */
+static void undo(tconv3d_plan *plan) {
+  free_steps(plan);
+  t3_text_free(&plan->recipe.defines);
+  t3_text_free(&plan->explanation);
+  plan->recipe = (t3_recipe){0};
+}
+
+static tconv3d_status set_recipe(tconv3d_plan *plan) {
+  plan->mark = t3_mark_of(plan->mark.problem, &plan->chosen);
+  T3_TRY(plan->chosen.algorithm->recipe(&plan->problem, &plan->chosen.variant, &plan->recipe));
+  return check_recipe(plan->slot, &plan->problem, &plan->recipe);
+}
+
+/* Chooses and attempts until one works. What the device's memory cannot hold by its own word is not tried: others that can were
+ * preferred. */
+static tconv3d_status settle(tconv3d_plan *plan, const char *algorithm, bool tested, t3_tries *tries) {
+  for (tconv3d_status failed = TCONV3D_OK;;) {
+    t3_text_append(&plan->explanation, "%s", tries->story.data ? tries->story.data : "");
+    char *message = failed ? t3_message_save() : NULL;
+    tconv3d_status status =
+        t3_choose(&plan->problem, plan->context->store, algorithm, tries, &plan->chosen, &plan->explanation);
+    if (status == TCONV3D_OK) status = set_recipe(plan);
+    if (status != TCONV3D_OK && failed) {
+      t3_message_restore(message);
+      return failed;
+    }
+    free(message);
+    if (status != TCONV3D_OK && t3_tries_relent(tries)) {
+      undo(plan);
+      continue;
+    }
+    if (status != TCONV3D_OK) return status;
+    failed = attempt(plan, tested, true);
+    int64_t bytes = plan->recipe.workspace_bytes + plan->recipe.packed_bytes;
+    if (failed == TCONV3D_OK || !t3_tries_add(tries, &plan->chosen, bytes, failed)) return failed;
+    undo(plan);
+  }
+}
+
+/* As far as what would be built. */
+static tconv3d_status draft(tconv3d_plan *plan, const char *algorithm) {
+  T3_TRY(t3_choose(&plan->problem, plan->context->store, algorithm, NULL, &plan->chosen, &plan->explanation));
+  T3_TRY(set_recipe(plan));
+  explain_recipe(plan);
+  return t3_text_ok(&plan->explanation) ? TCONV3D_OK : t3_fail(TCONV3D_OUT_OF_HOST_MEMORY, "no memory for a plan");
+}
+
+static tconv3d_status fill_plan(tconv3d_plan *plan, const t3_request *request, const char *algorithm,
+                                const t3_candidate *candidate, bool builds) {
+  bool tested;
+  T3_TRY(t3_self_test_wanted(request->self_test, &tested));
+  T3_TRY(t3_problem_init(plan->slot, request, &plan->problem));
+  plan->desc = *request->desc;
+  plan->mark.problem = t3_problem_hash(&plan->problem);
+  if (!builds) return draft(plan, algorithm);
+  if (candidate) { /* to be measured: if it fails, it has lost */
+    plan->chosen = *candidate;
+    t3_text_append(&plan->explanation, "chosen to be measured: %s\n", candidate->algorithm->name);
+    T3_TRY(set_recipe(plan));
+    return attempt(plan, tested, false);
+  }
+  t3_tries tries;
+  t3_tries_begin(&tries, plan->context, plan->mark.problem, algorithm != NULL);
+  return t3_tries_end(&tries, settle(plan, algorithm, tested, &tries));
+}
+
+/* builds: else the plan ends where its program would be prepared. */
+static tconv3d_status make_plan(tconv3d_context *context, const t3_slot *slot, const t3_request *request, const char *algorithm,
+                                const t3_candidate *candidate, bool builds, tconv3d_plan **result) {
   tconv3d_plan *plan = calloc(1, sizeof *plan);
   if (!plan) return t3_fail(TCONV3D_OUT_OF_HOST_MEMORY, "no memory for a plan");
   atomic_init(&plan->references, 1);
   plan->context = t3_context_retain(context);
   plan->slot = slot;
-  tconv3d_status status = fill_plan(plan, request, algorithm, candidate);
+  tconv3d_status status = fill_plan(plan, request, algorithm, candidate, builds);
   if (status == TCONV3D_OK)
     *result = plan;
   else
     free_plan(plan);
   return status;
+}
+
+tconv3d_status t3_plan_make(tconv3d_context *context, const t3_slot *slot, const t3_request *request, const char *algorithm,
+                            const t3_candidate *candidate, tconv3d_plan **result) {
+  return make_plan(context, slot, request, algorithm, candidate, true, result);
+}
+
+tconv3d_status t3_plan_draft(tconv3d_context *context, const t3_slot *slot, const t3_request *request, const char *algorithm,
+                             tconv3d_plan **result) {
+  return make_plan(context, slot, request, algorithm, NULL, false, result);
 }
 
 static tconv3d_status check_options(const tconv3d_plan_options *options) {
@@ -218,17 +307,27 @@ static tconv3d_status check_options(const tconv3d_plan_options *options) {
                  options->struct_size, sizeof *options);
 }
 
+tconv3d_status t3_plan_ask(tconv3d_context *context, const tconv3d_desc *desc, const tconv3d_plan_options *options,
+                           const t3_slot **slot, t3_request *request) {
+  if (!context) return t3_fail(TCONV3D_INVALID_ARGUMENT, "context is NULL");
+  T3_TRY(check_options(options));
+  *slot = t3_context_slot(context, options->device);
+  if (!*slot) return t3_fail(TCONV3D_INVALID_ARGUMENT, "options.device is not a device of the context");
+  *request =
+      (t3_request){desc, options->operation, options->beta, options->epilogue, options->self_test, options->allow_clblast != 0};
+  return TCONV3D_OK;
+}
+
+const tconv3d_plan_options t3_plan_defaults = TCONV3D_PLAN_OPTIONS_INIT;
+
 tconv3d_status tconv3d_plan_create(tconv3d_context *context, const tconv3d_desc *desc, const tconv3d_plan_options *options,
                                    tconv3d_plan **result) {
-  static const tconv3d_plan_options defaults = TCONV3D_PLAN_OPTIONS_INIT;
+  const t3_slot *slot;
+  t3_request request;
   if (!result) return t3_fail(TCONV3D_INVALID_ARGUMENT, "plan is NULL");
   *result = NULL;
-  if (!context) return t3_fail(TCONV3D_INVALID_ARGUMENT, "context is NULL");
-  if (!options) options = &defaults;
-  T3_TRY(check_options(options));
-  const t3_slot *slot = t3_context_slot(context, options->device);
-  if (!slot) return t3_fail(TCONV3D_INVALID_ARGUMENT, "options.device is not a device of the context");
-  t3_request request = {desc, options->operation, options->beta, options->epilogue, options->allow_clblast != 0};
+  if (!options) options = &t3_plan_defaults;
+  T3_TRY(t3_plan_ask(context, desc, options, &slot, &request));
   return t3_plan_make(context, slot, &request, options->algorithm, NULL, result);
 }
 

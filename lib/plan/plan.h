@@ -16,6 +16,7 @@ typedef struct t3_request {
   tconv3d_operation operation;
   double beta;
   tconv3d_epilogue epilogue;
+  int self_test; /* as tconv3d_plan_options has it */
   bool allow_clblast;
 } t3_request;
 
@@ -23,7 +24,9 @@ struct tconv3d_plan {
   atomic_int references; /* the caller's handle and every weights */
   tconv3d_context *context;
   const t3_slot *slot;
+  tconv3d_desc desc;
   t3_problem problem;
+  t3_mark mark; /* of the problem and what was chosen */
   t3_candidate chosen;
   t3_recipe recipe;
   t3_program *program; /* the context's */
@@ -51,11 +54,24 @@ void t3_release_waits(t3_waits *waits);
 /* The event of the weights' last packing, retained; NULL when there was none. */
 cl_event t3_weights_ready(const tconv3d_weights *weights);
 
+/* Readies a plan's steps for a recipe and a program that are set. */
+void t3_plan_steps(tconv3d_plan *plan);
+
 tconv3d_plan *t3_plan_retain(const tconv3d_plan *plan);
 
 /* Makes a plan, by t3_choose with the algorithm's name (may be NULL) or, where given, with this candidate of the problem. */
 tconv3d_status t3_plan_make(tconv3d_context *context, const t3_slot *slot, const t3_request *request, const char *algorithm,
                             const t3_candidate *candidate, tconv3d_plan **plan);
+
+/* The same by t3_choose, without its program: what would be built, on a device that perhaps cannot build it. Good for nothing
+ * but looking at it. */
+tconv3d_status t3_plan_draft(tconv3d_context *context, const t3_slot *slot, const t3_request *request, const char *algorithm,
+                             tconv3d_plan **plan);
+
+/* From the arguments of a public call, options not NULL: the device's slot and the request, once they are checked. */
+tconv3d_status t3_plan_ask(tconv3d_context *context, const tconv3d_desc *desc, const tconv3d_plan_options *options,
+                           const t3_slot **slot, t3_request *request);
+extern const tconv3d_plan_options t3_plan_defaults;
 
 /* What a plan is asked for, validated; refuses tensors that the device cannot hold. */
 tconv3d_status t3_problem_init(const t3_slot *slot, const t3_request *request, t3_problem *problem);

@@ -49,7 +49,7 @@ static tconv3d_status check_inputs(const tconv3d_plan *plan, cl_command_queue qu
   const t3_layer *layer = &plan->problem.layer;
   T3_TRY(check_takes_weights(plan));
   T3_TRY(t3_check_queue(plan, queue));
-  T3_TRY(t3_check_wait_list(num_events, wait_list));
+  T3_TRY(t3_check_wait_list(plan, num_events, wait_list));
   size_t size = t3_type_size(layer->weight_dtype);
   const t3_operand w = {T3_WEIGHT, "weight", *weight, (uint64_t)t3_w_bytes(&plan->problem), (uint64_t)layer->w.below * size,
                         size,      false};
@@ -122,7 +122,7 @@ tconv3d_status tconv3d_weights_set_channels(tconv3d_weights *weights, cl_command
   list_channels(plan, slope, scale, shift, list);
   T3_TRY(check_taken(plan, list));
   T3_TRY(t3_check_queue(plan, queue));
-  T3_TRY(t3_check_wait_list(num_events, wait_list));
+  T3_TRY(t3_check_wait_list(plan, num_events, wait_list));
   t3_binding binding = {0};
   const tconv3d_buffer *any = slope ? slope : scale;
   for (int i = 0; i < 3; ++i) {

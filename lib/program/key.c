@@ -3,6 +3,7 @@
  * its driver, and environment variables that steer a runtime's compiler silently. */
 #include <stdlib.h>
 #include <string.h>
+#include <xxhash.h>
 
 #include "device/device.h"
 #include "program/program.h"
@@ -71,4 +72,15 @@ void t3_program_key(const tconv3d_device_info *device, const t3_text *text, t3_t
   append_extensions(device, key);
   append_environment(key);
   t3_text_append_bytes(key, text->data, text->size);
+}
+
+void t3_hash_name(const void *bytes, size_t size, char name[T3_PROGRAM_NAME]) {
+  static const char digits[] = "0123456789abcdef";
+  XXH128_canonical_t hash;
+  XXH128_canonicalFromHash(&hash, XXH3_128bits(bytes, size));
+  for (size_t i = 0; i < sizeof hash.digest; ++i) {
+    name[2 * i] = digits[hash.digest[i] >> 4];
+    name[2 * i + 1] = digits[hash.digest[i] & 15];
+  }
+  name[2 * sizeof hash.digest] = '\0';
 }

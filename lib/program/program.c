@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/status.h"
+#include "program/offline.h"
 #include "store/store.h"
 
 static void free_program(t3_program *program) {
@@ -16,6 +17,7 @@ static void free_program(t3_program *program) {
   t3_text_free(&program->key);
   t3_text_free(&program->warmed);
   t3_text_free(&program->stored);
+  t3_text_free(&program->wrong);
   free(program);
 }
 
@@ -81,7 +83,19 @@ void t3_programs_keep(tconv3d_context *context) {
   /* After a fork the store holds nothing, and the runtime's threads and locks are in no state to compile. */
   if (!context->store || context->process != getpid()) return;
   for (t3_program *p = context->programs; p; p = p->next)
-    if (p->news) keep(context, p);
+    if (p->news && !p->offline && !p->wrong.size) keep(context, p);
+}
+
+/* The cl_program: a binary of the directory, else one of the store, else built, which TCONV3D_NO_BUILD forbids. */
+static tconv3d_status obtain(tconv3d_context *context, const t3_slot *slot, const char *name, const t3_text *text,
+                             const t3_text *key, t3_program *program) {
+  t3_offline offline;
+  program->cl = t3_offline_load(context->cl, slot->info.device, key, &offline);
+  program->offline = program->cl != NULL;
+  if (!program->cl) load(context, program, key);
+  if (program->cl) return TCONV3D_OK;
+  if (t3_no_build()) return t3_offline_fail(name, key, offline);
+  return t3_build_source(context->cl, &slot->info, name, text, &program->cl);
 }
 
 /* A new program in the context's list. */
@@ -90,13 +104,10 @@ static tconv3d_status make(tconv3d_context *context, const t3_slot *slot, const 
   t3_program *program = calloc(1, sizeof *program);
   if (!program) return t3_fail(TCONV3D_OUT_OF_HOST_MEMORY, "no memory for a program");
   program->device = slot->info.device;
-  load(context, program, key);
-  if (!program->cl) {
-    tconv3d_status status = t3_build_source(context->cl, &slot->info, name, text, &program->cl);
-    if (status != TCONV3D_OK) {
-      free_program(program);
-      return status;
-    }
+  tconv3d_status status = obtain(context, slot, name, text, key, program);
+  if (status != TCONV3D_OK) {
+    free_program(program);
+    return status;
   }
   program->key = *key;
   *key = (t3_text){0};
@@ -106,20 +117,38 @@ static tconv3d_status make(tconv3d_context *context, const t3_slot *slot, const 
   return TCONV3D_OK;
 }
 
-/* Warms one launch unless its class was warm. What was run before it was stored is run again: on some runtimes it is warm in
- * their own files only. */
-static tconv3d_status warm(tconv3d_context *context, const t3_slot *slot, t3_program *program, const t3_launch *launch) {
+bool t3_program_has(const t3_program *program, const t3_text *line) {
+  return has_line(&program->warmed, line->data, line->size) || has_line(&program->stored, line->data, line->size);
+}
+
+void t3_program_note(t3_program *program, const t3_text *line) {
+  t3_text_append_bytes(&program->warmed, line->data, line->size);
+  if (!has_line(&program->stored, line->data, line->size)) program->news = true;
+}
+
+/* Warms one command of a launch unless its class was warm. What was run before it was stored is run again: on some runtimes it
+ * is warm in their own files only. */
+static tconv3d_status warm_piece(tconv3d_context *context, const t3_slot *slot, t3_program *program, const t3_launch *launch,
+                                 int64_t index) {
   t3_text line = {0};
-  t3_text_append(&line, "%s %zu %s\n", launch->kernel, launch->local, t3_grid_is_large(launch) ? "large" : "small");
+  t3_piece piece = t3_piece_at(launch, index);
+  t3_launch_class(&slot->info, launch, &piece, &line);
   if (!t3_text_ok(&line)) return t3_fail(TCONV3D_OUT_OF_HOST_MEMORY, "no memory for a launch class");
   tconv3d_status status = TCONV3D_OK;
   if (!has_line(&program->warmed, line.data, line.size)) {
-    status = t3_warm(context, slot, program, launch);
-    if (status == TCONV3D_OK) t3_text_append_bytes(&program->warmed, line.data, line.size);
-    if (status == TCONV3D_OK && !has_line(&program->stored, line.data, line.size)) program->news = true;
+    status = t3_warm(context, slot, program, launch, &piece);
+    if (status == TCONV3D_OK) t3_program_note(program, &line);
   }
   t3_text_free(&line);
   return status;
+}
+
+/* The first command has no offset, the last one may have a smaller grid than the others. */
+static tconv3d_status warm(tconv3d_context *context, const t3_slot *slot, t3_program *program, const t3_launch *launch) {
+  int64_t count = t3_num_pieces(launch);
+  T3_TRY(warm_piece(context, slot, program, launch, 0));
+  if (count > 2) T3_TRY(warm_piece(context, slot, program, launch, 1));
+  return count > 1 ? warm_piece(context, slot, program, launch, count - 1) : TCONV3D_OK;
 }
 
 static tconv3d_status prepare_locked(tconv3d_context *context, const t3_slot *slot, const char *name, const t3_text *text,

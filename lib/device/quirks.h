@@ -1,0 +1,22 @@
+/* quirks.h: what runtimes do that the standard does not foresee, and that the library does something about. */
+#ifndef T3_QUIRKS_H
+#define T3_QUIRKS_H
+
+#include <stdbool.h>
+
+#include <tconv3d/tconv3d.h>
+
+/* Bits of tconv3d_device_info.quirks. */
+typedef enum t3_quirk {
+  T3_CODE_BY_LAUNCH = 1, /* machine code is generated for each size of group, class of grid and kind of offset */
+  T3_FAILED_WAIT_CRASHES = 2
+} t3_quirk;
+
+/* The bits that the table has for a device whose other members are filled. */
+unsigned t3_quirks_of(const tconv3d_device_info *info);
+
+static inline bool t3_has_quirk(const tconv3d_device_info *info, t3_quirk quirk) {
+  return info->quirks & quirk;
+}
+
+#endif
