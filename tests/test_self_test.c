@@ -129,7 +129,8 @@ static void when_all_are_wrong_the_error_lists_them(void **state) {
   faults.wrong = all;
   rig_assert_refused(make_plan(context, NULL, TCONV3D_FORWARD, 1, &plan), TCONV3D_WRONG_RESULT, "candidates were tried", "all");
   for (size_t i = 0; t3_algorithm_at(i); ++i)
-    if (t3_algorithm_at(i)->serves == T3_LAYER && is_built(i)) assert_non_null(strstr(tconv3d_message(), t3_algorithm_at(i)->name));
+    if (t3_algorithm_at(i)->serves == T3_LAYER && is_built(i))
+      assert_non_null(strstr(tconv3d_message(), t3_algorithm_at(i)->name));
   assert_null(plan);
   tconv3d_context_destroy(context);
 }
