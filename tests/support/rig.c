@@ -33,6 +33,13 @@ int rig_tear_down(void **state) {
   return 0;
 }
 
+bool rig_is_foreign(const char *algorithm) {
+  static const char *const names[] = {"tiled", "points", "tiled_gradient", "pipeline", "gemm"};
+  for (size_t i = 0; algorithm && i < sizeof names / sizeof *names; ++i)
+    if (!strcmp(algorithm, names[i])) return true;
+  return false;
+}
+
 uint64_t rig_number(const char *variable, uint64_t otherwise) {
   const char *text = getenv(variable);
   return text ? strtoull(text, NULL, 0) : otherwise;

@@ -5,6 +5,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -25,6 +26,10 @@ void rig_close(struct rig *rig);
 /* The same as set-up and tear-down of a group that shares one rig, which is its state. */
 int rig_set_up(void **state);
 int rig_tear_down(void **state);
+
+/* Whether an algorithm is made for devices of another kind than CPUs. It is right on these too, but each of its kernels takes a
+ * second to compile, so suites that try many layers give it a part of them; NULL is the automatic choice. */
+bool rig_is_foreign(const char *algorithm);
 
 /* The number in an environment variable, or this one where there is none. */
 uint64_t rig_number(const char *variable, uint64_t otherwise);
