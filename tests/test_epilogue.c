@@ -200,13 +200,13 @@ static void check_random(const struct rig *rig, tconv3d_operation operation, tco
     }
 }
 
+/* What is done to a sum is the same code for both operations: each has half of the activations. */
 static void random_epilogues_are_right_by_every_algorithm(void **state) {
   check_random(*state, TCONV3D_FORWARD, TCONV3D_F32, TCONV3D_F32, 5, 0);
-  check_random(*state, TCONV3D_FORWARD, TCONV3D_F32, TCONV3D_F32, 5, 5);
 }
 
 static void random_epilogues_of_convolutions_are_right(void **state) {
-  check_random(*state, TCONV3D_CONVOLUTION, TCONV3D_F32, TCONV3D_F32, 5, 3);
+  check_random(*state, TCONV3D_CONVOLUTION, TCONV3D_F32, TCONV3D_F32, 5, 5);
 }
 
 static void random_epilogues_of_other_types_are_right(void **state) {

@@ -8,7 +8,7 @@
 #include "support/layers.h"
 #include "support/operands.h"
 
-enum { RANDOM_LAYERS = 4 };
+enum { RANDOM_LAYERS = 3 };
 
 static uint64_t seed = 20241120;
 

@@ -3,7 +3,7 @@
 #include "blas/blas.h"
 
 const char *t3_blas_missing(void) {
-  return "the library was built without CLBlast";
+  return "it needs CLBlast, which the library was built without";
 }
 
 tconv3d_status t3_blas_multiply(cl_command_queue queue, const t3_matrices *matrices) {

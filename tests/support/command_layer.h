@@ -21,6 +21,9 @@ void command_layer_options(const struct command_layer *layer, char text[COMMAND_
 /* Whether the algorithm is for the operation ("forward"), as the command says, which must give a reason where it is not. */
 bool command_serves(const struct launch *launch, const char *operation, const char *algorithm);
 
+/* How many of the layers, or other cases, at hand are tried: each is a process or more. */
+size_t command_cases(size_t at_hand);
+
 /* A file of the scratch folder as float32, to be freed. */
 void read_float(const struct launch *launch, const char *name, struct npy *array);
 
