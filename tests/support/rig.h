@@ -31,6 +31,9 @@ int rig_tear_down(void **state);
  * second to compile, so suites that try many layers give it a part of them; NULL is the automatic choice. */
 bool rig_is_foreign(const char *algorithm);
 
+/* How far apart the cases of a list are that are tried: 1, or as told where TCONV3D_TEST_LAYERS asks for few layers. */
+size_t rig_step(size_t where_few);
+
 /* The number in an environment variable, or this one where there is none. */
 uint64_t rig_number(const char *variable, uint64_t otherwise);
 /* TCONV3D_TEST_SEED, or this one; printed, so that whoever sees a failure can run it again. */
