@@ -11,6 +11,7 @@
 #include "blas/blas.h"
 #include "plan/choose.h"
 #include "plan/product.h"
+#include "plan/rounds.h"
 #include "plan/self_test.h"
 #include "plan/split.h"
 #include "program/offline.h"
@@ -77,12 +78,13 @@ static tconv3d_status check_tensors(const t3_slot *slot, const t3_problem *probl
 bool t3_recipe_fits(const t3_problem *problem, const t3_recipe *recipe) {
   const tconv3d_device_info *device = &problem->device;
   int64_t total = t3_x_bytes(problem) + t3_y_bytes(problem);
-  return (uint64_t)recipe->workspace_bytes <= device->max_buffer_bytes &&
+  return t3_rounds_fit(problem, recipe) && (uint64_t)recipe->workspace_bytes <= device->max_buffer_bytes &&
          (uint64_t)recipe->packed_bytes <= device->max_buffer_bytes && t3_add(total, recipe->workspace_bytes, &total) &&
          t3_add(total, recipe->packed_bytes, &total) && (uint64_t)total <= device->memory_bytes;
 }
 
 static tconv3d_status check_recipe(const t3_slot *slot, const t3_problem *problem, const t3_recipe *recipe) {
+  T3_TRY(t3_rounds_check(problem, recipe));
   T3_TRY(check_buffer(slot, "the workspace", recipe->workspace_bytes));
   T3_TRY(check_buffer(slot, "the packed weights", recipe->packed_bytes));
   int64_t total = t3_x_bytes(problem) + t3_y_bytes(problem);
