@@ -9,6 +9,7 @@
 #include "base/checked.h"
 #include "base/status.h"
 #include "blas/blas.h"
+#include "device/quirks.h"
 #include "plan/choose.h"
 #include "plan/product.h"
 #include "plan/rounds.h"
@@ -96,6 +97,8 @@ void t3_plan_steps(tconv3d_plan *plan) {
   if (plan->recipe.pack.kernel) t3_step_init(&plan->pack, &plan->recipe.pack, plan->program->cl);
   if (plan->recipe.pack_channels.kernel) t3_step_init(&plan->pack_channels, &plan->recipe.pack_channels, plan->program->cl);
   for (int i = 0; i < plan->recipe.num_run; ++i) t3_step_init(&plan->run[i], &plan->recipe.run[i], plan->program->cl);
+  plan->pack.clears = plan->pack_channels.clears = t3_has_quirk(&plan->slot->info, T3_KERNELS_KEEP_BUFFERS);
+  for (int i = 0; i < plan->recipe.num_run; ++i) plan->run[i].clears = plan->pack.clears;
 }
 
 static tconv3d_status prepare_program(tconv3d_plan *plan) {
