@@ -108,7 +108,7 @@ bool t3_tries_add(t3_tries *tries, const t3_candidate *candidate, int64_t bytes,
   if (!missing && !t3_is_recoverable(status)) return false;
   if (missing && !tries->num_missing++) tries->missing = t3_message_save();
   if (status == TCONV3D_OUT_OF_DEVICE_MEMORY && bytes) tries->most_bytes = bytes;
-  if (!missing) t3_avoid(&tries->context->avoided, &mark); /* a binary may come at any time, and to look for it takes none */
+  t3_avoid(&tries->context->avoided, &mark);
   tries->failed[tries->num_failed++] = *candidate;
   t3_tuning_name(candidate->algorithm->name, &candidate->variant, &name);
   t3_text_append(&tries->story, "%s: %.*s: dropped\n", name.data ? name.data : candidate->algorithm->name,
