@@ -49,11 +49,12 @@ static tconv3d_context *new_context(const struct place *place) {
   return context;
 }
 
+/* So small that a task serves it even where loops end early: T3_FEW_ROUNDS. */
 static tconv3d_desc small_desc(int64_t channels) {
   tconv3d_desc desc = TCONV3D_DESC_INIT;
   desc.in_channels = channels, desc.out_channels = 2;
   desc.input_size[0] = 2, desc.input_size[1] = 3, desc.input_size[2] = 5;
-  TCONV3D_ALL_AXES(desc.kernel_size, 3);
+  TCONV3D_ALL_AXES(desc.kernel_size, 2);
   TCONV3D_ALL_AXES(desc.stride, 2);
   return desc;
 }
@@ -201,6 +202,10 @@ static void the_choice_goes_on_to_what_has_a_binary(void **state) {
 
 static void what_the_device_refuses_is_built_where_that_is_allowed(void **state) {
   const struct place *place = *state;
+  if (strstr(place->device.platform_name, "rusticl")) {
+    print_message("# rusticl 22.3 ends the process at bytes that are no binary of its own\n");
+    skip();
+  }
   tconv3d_program program = program_of(place, 2, 0);
   bool offline = true;
   write_part(place, program.name, "bin", "no binary", 9);
