@@ -15,8 +15,13 @@
 
 #if CHANNELS == 1
 #define SUM REAL
+/* Halves by a union and not by a.hi: Oclgrind 21.10 takes lane 9 of a shuffle for undefined. */
 static inline REAL sum_of(VEC a) {
-  const T3_PASTE(REAL, 8) b = a.lo + a.hi;
+  const union {
+    VEC all;
+    HALF_VEC part[2];
+  } halves = {a};
+  const HALF_VEC b = halves.part[0] + halves.part[1];
   const REAL4 c = b.lo + b.hi;
   const T3_PASTE(REAL, 2) d = c.lo + c.hi;
   return d.x + d.y;

@@ -2,6 +2,7 @@
 """check_offline.py COMMAND: programs as files, from `tconv3d program` to a run that builds nothing, on whatever OpenCL runtime
 the environment shows first: dump, build, an empty cache, TCONV3D_NO_BUILD, results equal to those of `direct`; then binaries
 that are missing, damaged or another program's. Inputs are small whole numbers, so results must be equal to the last bit."""
+import json
 import os
 import random
 import shutil
@@ -114,6 +115,22 @@ def check(operation, run, target):
     assert read(target) == expected
 
 
+def check_bench():
+    """Without the roofline's program: a line says so, and the layer is measured all the same."""
+    empty_cache()
+    with open("layer.txt", "w", encoding="utf-8") as file:
+        file.write("layer 1 6 10 3,4,13 3 2 1 1 1 2\n")
+    done(["program", "build", "--out", "bench", "--input", "1,6,3,4,13"] + SIZES[2:] + LAYER)
+    run = ["bench", "--shapes", "layer.txt", "--seconds", "0.01"]
+    for options in [], ["--json"]:
+        empty_cache()
+        result = call(run + options, TCONV3D_NO_BUILD="1", TCONV3D_BINARY_DIR="bench")
+        assert result.returncode == 0 and result.stderr.count("\n") == 1 and "roofline" in result.stderr, result
+        assert "TCONV3D_NO_BUILD" in result.stderr and "layer" in result.stdout, result
+    figures = json.loads(result.stdout)
+    assert figures["peak_gflops"] is None and figures["roof_gflops"] is None and figures["gflops"] > 0, figures
+
+
 def main():
     folder = tempfile.mkdtemp()
     os.chdir(folder)
@@ -124,6 +141,7 @@ def main():
         write_npy("gy.npy", Y, 4)
         check("forward", ["run", "x.npy", "w.npy", "y.npy", "--bias", "b.npy"], "y.npy")
         check("grad-input", ["grad-input", "gy.npy", "w.npy", "gx.npy"], "gx.npy")
+        check_bench()
         for arguments in (["program"], ["program", "show"], ["program", "dump", "build"], ["program", "dump"] + SIZES[:2],
                           ["program", "dump", "--out", "x.npy/below"] + SIZES):
             result = call(arguments)

@@ -17,10 +17,13 @@ import threading
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 BEGIN, END = "<!-- runtimes: written by tests/runtimes.py -->", "<!-- end of runtimes -->"
 WHOLE = """matrix api misuse bad_input width in_flight gradient_misuse kernels edges goldens gradients gradient_goldens views
-  layouts layouts_stores layouts_refused layouts_misuse types epilogue epilogue_goldens variants large""".split()
-INTEL_CRASH = (
-    "libintelocl ends the process at the next enqueue to an out-of-order queue after a command whose wait list failed"
-)
+  layouts layouts_stores layouts_refused layouts_misuse types epilogue epilogue_goldens variants large tiled pipeline self_test
+  recovery split offline gemm""".split()
+# They look at every result themselves: a self-test of each program would only add to their time.
+BELIEVED = """matrix kernels edges goldens gradients gradient_goldens gradient_misuse layouts layouts_stores layouts_refused
+  layouts_misuse types epilogue epilogue_goldens variants large tiled pipeline""".split()
+BASIC_DEADLOCK = "PoCL 3.1's basic device waits for itself in clSetUserEventStatus where commands follow the event in a chain"
+FEW_ROUNDS = "llvmpipe ends a work-item's loops after 65535 rounds, and one work-item would do all: refused but for tiny layers"
 
 
 class Missing(Exception):
@@ -80,8 +83,8 @@ def rusticl(folder):
 def oclgrind(folder):
     debian("oclgrind")
     os.makedirs(folder, exist_ok=True)
-    # Host memory used in place it takes for uninitialised; and of a fresh workspace a vector with one such lane, which is then
-    # not stored, counts as a whole. Calls on buffers fill the workspace with NaN, and results are judged.
+    # Host memory used in place it takes for uninitialised. Of a fresh workspace a vector with one such lane, which is then not
+    # stored, would count as a whole: calls on buffers and self-tests fill the workspace with NaN, and results are judged.
     return {"TCONV3D_TEST_HOST_MEMORY": "0"}
 
 
@@ -104,30 +107,23 @@ RUNTIMES = {
     "pocl": Runtime("PoCL", lambda folder: {}, ["matrix"]),
     "intel-cpu": Runtime("Intel CPU",
                          from_pypi("libintelocl.so", "intel-opencl-rt==2026.2.0", "intel-cmplr-lib-rt==2026.2.0"),
-                         ["matrix", "api"], skipped={"in_flight": INTEL_CRASH}),
+                         ["matrix", "api"]),
     "intel-fpga": Runtime("Intel FPGA emulator",
                           from_pypi("libintelocl_emu.so", "intel-opencl-fpga-emu-rt==2025.0.5", "intel-opencl-rt==2025.0.5",
                                     "intel-cmplr-lib-rt==2025.0.5"),
-                          ["matrix", "api"], skipped={"in_flight": INTEL_CRASH}),
-    "rusticl": Runtime("rusticl on llvmpipe", rusticl, ["matrix", "api"]),
+                          ["matrix", "api"]),
+    "rusticl": Runtime("rusticl on llvmpipe", rusticl, ["matrix", "api"], skipped={"pipeline": FEW_ROUNDS}),
     "oclgrind": Runtime("Oclgrind", oclgrind, ["matrix"], ["matrix"], simulated, {"TCONV3D_TEST_PRODUCTS": "2048"}),
-    "pocl-two-devices": Runtime("PoCL, two devices", lambda folder: {"POCL_DEVICES": "pthread basic"}, POCL_TESTS),
+    "pocl-two-devices": Runtime("PoCL, two devices", lambda folder: {"POCL_DEVICES": "pthread basic"}, POCL_TESTS,
+                                skipped={"in_flight": BASIC_DEADLOCK}),
     "pocl-small": Runtime("PoCL, 1 GiB", lambda folder: {"POCL_MEMORY_LIMIT": "1"}, POCL_TESTS),
 }  # fmt: skip
 
 
 def reports_of(path):
-    """What Oclgrind reported: errors, and how many reports of UNEXPLAINED there were."""
+    """How many faults Oclgrind reported."""
     with open(path, encoding="utf-8", errors="replace") as file:
-        reports = [report for report in re.split(r"\n(?=\S)", file.read()) if report.strip()]
-    doubtful = [r for r in reports if r.startswith("Uninitialized value") and re.search(r"Kernel: (\S+)", r)
-                and re.search(r"Kernel: (\S+)", r).group(1) in UNEXPLAINED]  # fmt: skip
-    return len(reports) - len(doubtful), len(doubtful)
-
-
-# Kernels of which Oclgrind 21.10 says that a sum is uninitialised where every value that is read was written, and the result is
-# right with NaN in all that was not. Why is not known.
-UNEXPLAINED = ("sums", "sums_total")
+        return sum(1 for report in re.split(r"\n(?=\S)", file.read()) if report.strip())
 
 
 class Outcome:
@@ -164,6 +160,8 @@ def run_suite(runtime, name, suite, settings, options):
     reports = log + ".reports"
     if os.path.exists(reports):
         os.unlink(reports)
+    if suite in BELIEVED:
+        settings = dict(settings, TCONV3D_SELF_TEST="0")
     command = runtime.prefix(reports) + [os.path.join(options.build, "tests", "test_" + suite)]
     outcome = Outcome()
     with open(log + ".txt", "w+", encoding="utf-8", errors="replace") as output:
@@ -181,11 +179,9 @@ def run_suite(runtime, name, suite, settings, options):
     elif status or not outcome.passed + outcome.skipped:
         fail(outcome, "exit status %d" % status)
     if os.path.exists(reports):
-        errors, doubtful = reports_of(reports)
+        errors = reports_of(reports)
         if errors:
             fail(outcome, "%d errors reported in %s" % (errors, reports))
-        elif doubtful:
-            outcome.reason = "%d unexplained reports of uninitialised sums in %s" % (doubtful, "/".join(UNEXPLAINED))
     return outcome
 
 

@@ -244,11 +244,6 @@ static void named_algorithms_and_devices_are_used(void **state) {
     options.device = rig->device.device;
     tconv3d_status status = tconv3d_plan_create(rig->context, &desc, &options, &plan);
     if (status == TCONV3D_UNSUPPORTED) continue;
-    if (status == TCONV3D_WRONG_RESULT) { /* a driver that builds a kernel wrong: found, and the message has the element */
-      assert_non_null(strstr(tconv3d_message(), "failed its self-test: y["));
-      print_message("# %s\n", tconv3d_message());
-      continue;
-    }
     assert_ok(status);
     assert_ok(tconv3d_plan_query(plan, &info));
     assert_string_equal(info.algorithm, name);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "blas/blas.h"
+#include "device/quirks.h"
 #include "plan/plan.h"
 #include "support/faults.h"
 #include "support/rig.h"
@@ -21,9 +22,11 @@ static tconv3d_desc make_layer(void) {
   return desc;
 }
 
-/* Without CLBlast its algorithm is refused. */
-static bool is_built(size_t algorithm) {
-  return strcmp(tconv3d_algorithm_name(algorithm), "gemm") != 0 || !t3_blas_missing();
+/* Without CLBlast its algorithm is refused, and so is a task where loops end early. */
+static bool is_served(const struct rig *rig, size_t algorithm) {
+  const char *name = tconv3d_algorithm_name(algorithm);
+  if (!strcmp(name, "pipeline")) return !t3_has_quirk(&rig->device, T3_FEW_ROUNDS);
+  return strcmp(name, "gemm") != 0 || !t3_blas_missing();
 }
 
 static tconv3d_operation operation_of(size_t algorithm) {
@@ -50,7 +53,7 @@ static tconv3d_status make_plan(tconv3d_context *context, const char *algorithm,
 static void every_spoilt_program_is_found(void **state) {
   for (size_t i = 0; t3_algorithm_at(i); ++i) {
     const t3_algorithm *algorithm = t3_algorithm_at(i);
-    if (!is_built(i)) continue;
+    if (!is_served(*state, i)) continue;
     tconv3d_context *context = new_context(*state);
     tconv3d_plan *plan = NULL;
     char spoilt[64];
@@ -86,7 +89,7 @@ static void check_forward(const tconv3d_plan *plan) {
   assert_ok(tconv3d_reference_forward(&desc, x, w, b, expected));
   assert_ok(tconv3d_weights_create_host(plan, w, b, &weights));
   assert_ok(tconv3d_run(plan, weights, x, y));
-  assert_memory_equal(y, expected, out * sizeof *y);
+  for (size_t i = 0; i < out; ++i) assert_true(y[i] == expected[i]); /* a zero may have either sign */
   tconv3d_weights_destroy(weights);
   free(x), free(w), free(y), free(expected);
 }
@@ -129,7 +132,7 @@ static void when_all_are_wrong_the_error_lists_them(void **state) {
   faults.wrong = all;
   rig_assert_refused(make_plan(context, NULL, TCONV3D_FORWARD, 1, &plan), TCONV3D_WRONG_RESULT, "candidates were tried", "all");
   for (size_t i = 0; t3_algorithm_at(i); ++i)
-    if (t3_algorithm_at(i)->serves == T3_LAYER && is_built(i))
+    if (t3_algorithm_at(i)->serves == T3_LAYER && is_served(*state, i))
       assert_non_null(strstr(tconv3d_message(), t3_algorithm_at(i)->name));
   assert_null(plan);
   tconv3d_context_destroy(context);

@@ -8,6 +8,10 @@
 
 #include <cjson/cJSON.h>
 
+static bool has_roofline(const struct bench_report *report) {
+  return report->roofline.flops_per_second > 0 && report->roofline.bytes_per_second > 0;
+}
+
 /* The least time that the roofline allows. */
 static double roof_seconds(const struct bench_report *report, const struct bench_result *result) {
   double by_flops = result->gflop * 1e9 / report->roofline.flops_per_second;
@@ -19,8 +23,11 @@ void bench_report_start(struct bench_report *report, const char *device, const t
   *report = (struct bench_report){.device = device, .roofline = *roofline, .json = json};
   report->colour = isatty(STDOUT_FILENO) && !getenv("NO_COLOR");
   if (json) return;
-  printf("%s: %.0f GFLOP/s of multiply-adds, copies at %.1f GB/s\n", device, roofline->flops_per_second * 1e-9,
-         roofline->bytes_per_second * 1e-9);
+  if (has_roofline(report))
+    printf("%s: %.0f GFLOP/s of multiply-adds, copies at %.1f GB/s\n", device, roofline->flops_per_second * 1e-9,
+           roofline->bytes_per_second * 1e-9);
+  else
+    printf("%s: roofline not measured\n", device);
   printf("%-12s %-8s %10s %10s %9s %7s %6s %7s %9s %8s\n", "layer", "algo", "median ms", "min ms", "GFLOP/s", "% peak",
          "% roof", "runs", "cold ms", "plan ms");
 }
@@ -41,14 +48,15 @@ static bool print_json(const struct bench_report *report, const struct bench_res
       {"min_s", NULL, result->least},
       {"gflops", NULL, result->gflop / result->median},
       {"workspace", NULL, (double)result->plan.workspace_bytes},
-      {"peak_gflops", NULL, report->roofline.flops_per_second * 1e-9},
-      {"copy_gbs", NULL, report->roofline.bytes_per_second * 1e-9},
+      {"peak_gflops", NULL, has_roofline(report) ? report->roofline.flops_per_second * 1e-9 : (double)NAN},
+      {"copy_gbs", NULL, has_roofline(report) ? report->roofline.bytes_per_second * 1e-9 : (double)NAN},
       {"cold_s", NULL, result->cold},
       {"warm_plan_s", NULL, result->warm_plan},
-      {"roof_gflops", NULL, result->gflop / roof_seconds(report, result)},
+      {"roof_gflops", NULL, has_roofline(report) ? result->gflop / roof_seconds(report, result) : (double)NAN},
       {"layout", result->layout, 0},
       {"epilogue", result->epilogue, 0},
   };
+  /* cJSON writes NaN, of a roofline that was not measured, as null. */
   cJSON *object = cJSON_CreateObject();
   bool whole = object != NULL;
   for (size_t i = 0; whole && i < sizeof fields / sizeof *fields; ++i)
@@ -75,6 +83,12 @@ static const char *colour_of(const struct bench_report *report, double percent) 
 
 static void print_row(const struct bench_report *report, const struct bench_result *result, double percent) {
   double gflops = result->gflop / result->median;
+  if (!has_roofline(report)) {
+    printf("%-12s %-8s %10.3f %10.3f %9.2f %7s %6s %7zu %9.1f %8.3f\n", result->name, result->plan.algorithm,
+           1e3 * result->median, 1e3 * result->least, gflops, "-", "-", result->runs, 1e3 * result->cold,
+           1e3 * result->warm_plan);
+    return;
+  }
   printf("%-12s %-8s %10.3f %10.3f %9.2f %7.1f %s%6.1f%s %7zu %9.1f %8.3f\n", result->name, result->plan.algorithm,
          1e3 * result->median, 1e3 * result->least, gflops, 1e11 * gflops / report->roofline.flops_per_second,
          colour_of(report, percent), percent, report->colour ? "\033[0m" : "", result->runs, 1e3 * result->cold,
@@ -82,7 +96,7 @@ static void print_row(const struct bench_report *report, const struct bench_resu
 }
 
 bool bench_report_layer(struct bench_report *report, const struct bench_result *result, struct fault *fault) {
-  double part = roof_seconds(report, result) / result->median;
+  double part = has_roofline(report) ? roof_seconds(report, result) / result->median : 1;
   bool done = true;
   report->sum_of_logs += log(part);
   ++report->layers;
@@ -95,7 +109,7 @@ bool bench_report_layer(struct bench_report *report, const struct bench_result *
 }
 
 void bench_report_end(const struct bench_report *report) {
-  if (report->json || !report->layers) return;
+  if (report->json || !report->layers || !has_roofline(report)) return;
   printf("geometric mean of %% roof over %zu layer%s: %.1f\n", report->layers, report->layers == 1 ? "" : "s",
          100 * exp(report->sum_of_logs / (double)report->layers));
 }

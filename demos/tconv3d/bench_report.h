@@ -27,6 +27,7 @@ struct bench_report {
   size_t layers;
 };
 
+/* roofline: zeros where it could not be measured: then nothing is said of it, and in JSON its numbers are null. */
 void bench_report_start(struct bench_report *report, const char *device, const tconv3d_roofline *roofline, bool json);
 bool bench_report_layer(struct bench_report *report, const struct bench_result *result, struct fault *fault);
 void bench_report_end(const struct bench_report *report);

@@ -269,7 +269,8 @@ TCONV3D_API tconv3d_status tconv3d_measure_roofline(tconv3d_context *context, cl
  * another key, or one that the device refuses, is not used, nor one whose hash is not the first word of NAME.sum, where that
  * lies there too (what `xxh128sum NAME.bin` prints; some runtimes end the process at a damaged binary). The directory is
  * trusted as one in a library path is. With $TCONV3D_NO_BUILD set (to anything but "" and "0") nothing is built from source: a
- * plan without a binary, there or in the cache, fails with NO_BINARY and says which file was looked for where. */
+ * plan takes the best candidate that has a binary, there or in the cache; without any it fails with NO_BINARY and says which
+ * file was looked for first and where. */
 
 /* A program's parts, each the caller's until tconv3d_program_free. */
 typedef struct tconv3d_program {

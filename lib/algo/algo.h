@@ -82,7 +82,8 @@ typedef struct t3_launch {
   t3_matmul product;
   size_t local;
   int64_t items;
-  int64_t part; /* work-items of a command at most, a multiple of local; 0: all in one. The plan's to set */
+  int64_t rounds; /* of all loops of a work-item, at most; 0: about its part of the layer's multiply-adds and of x and y */
+  int64_t part;   /* work-items of a command at most, a multiple of local; 0: all in one. The plan's to set */
   t3_arg args[T3_MAX_ARGS];
   int num_args;
 } t3_launch;

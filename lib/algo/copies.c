@@ -32,6 +32,7 @@ void t3_add_copy(const t3_problem *problem, const t3_copy *copy, t3_recipe *reci
   int64_t rows = t3_ceil_div(padded[T3_H], t3_min(t3_ceil_div(wanted, t3_max(planes, 1)), padded[T3_H]));
   int64_t parts = t3_ceil_div(padded[T3_H], rows);
   launch->items = planes * parts;
+  launch->rounds = channels * rows * (padded[T3_W] + 2) + copy->slack;
   T3_ARGS(launch, copy->from, copy->to, {T3_NUMBER, copy->channels}, {T3_NUMBER, size[0]}, {T3_NUMBER, size[1]},
           {T3_NUMBER, size[2]}, {T3_NUMBER, first[0]}, {T3_NUMBER, first[1]}, {T3_NUMBER, first[2]}, {T3_NUMBER, padded[0]},
           {T3_NUMBER, padded[1]}, {T3_NUMBER, padded[2]}, {T3_NUMBER, copy->slack}, {T3_NUMBER, parts}, {T3_NUMBER, rows},

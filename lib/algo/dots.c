@@ -146,7 +146,8 @@ static tconv3d_status recipe(const t3_problem *problem, const t3_variant *varian
   if (cut.chunks > 1) {
     recipe->workspace_bytes += cut.chunks * layer->w_count * problem->real_size;
     t3_launch *sum = &recipe->run[recipe->num_run++];
-    *sum = (t3_launch){.kernel = "dots_sum", .local = 1, .items = t3_ceil_div(layer->w_count, 64)};
+    *sum = (t3_launch){
+        .kernel = "dots_sum", .local = 1, .items = t3_ceil_div(layer->w_count, 64), .rounds = 64 * (cut.chunks + 1)};
     T3_ARGS(sum, partial, {T3_Y, 0}, {T3_NUMBER, layer->w_count}, {T3_NUMBER, cut.chunks});
   }
   snprintf(recipe->detail, sizeof recipe->detail,

@@ -170,7 +170,10 @@ static void add_launches(const t3_problem *problem, const struct block *block, c
   int64_t vectors = cut->blocks * cut->c_tiles * block->vectors;
   recipe->workspace_bytes += cut->chunks * vectors * block->width * rows * problem->real_size;
   t3_launch *sum = &recipe->run[recipe->num_run++];
-  *sum = (t3_launch){.kernel = "outer_sum", .local = 1, .items = vectors * t3_ceil_div(rows, block->width)};
+  *sum = (t3_launch){.kernel = "outer_sum",
+                     .local = 1,
+                     .items = vectors * t3_ceil_div(rows, block->width),
+                     .rounds = (cut->chunks + 2) * block->width};
   T3_ARGS(sum, partial, {T3_Y, 0}, {T3_NUMBER, cut->chunks});
 }
 

@@ -204,7 +204,7 @@ void t3_add_pad(const t3_problem *problem, const t3_padded *padded, int64_t widt
   if (padded->edge_width) {
     int64_t last_row = t3_last_plane(problem) + (axis[T3_H].in - 1) * layer->x.stride[T3_AXIS_H];
     t3_launch *edges = &recipe->run[recipe->num_run++];
-    *edges = (t3_launch){.kernel = "edges", .local = 1, .items = 1};
+    *edges = (t3_launch){.kernel = "edges", .local = 1, .items = 1, .rounds = 3 * padded->edge_width};
     T3_ARGS(edges, {T3_X, 0}, {T3_WORKSPACE, 0}, {T3_NUMBER, last_row}, {T3_NUMBER, axis[T3_W].in},
             {T3_NUMBER, padded->edge_width});
     return;

@@ -8,6 +8,7 @@
 #include "algo/algo.h"
 #include "algo/padded.h"
 #include "base/checked.h"
+#include "device/quirks.h"
 
 /* Multiply-adds that the hardware makes at once: output channels x positions of W. */
 struct block {
@@ -32,22 +33,6 @@ static bool check_axis(const t3_problem *problem, int a, char *why, size_t capac
   if (axis->dilation > INT32_MAX / 4) return t3_too_much(why, capacity, "a dilation", axis->dilation, INT32_MAX / 4);
   if (furthest <= INT32_MAX / 4) return true;
   return t3_too_much(why, capacity, "the reach or the padding of an axis", furthest, INT32_MAX / 4);
-}
-
-static bool applicable(const t3_problem *problem, char *why, size_t capacity) {
-  const t3_layer *layer = &problem->layer;
-  for (int a = 0; a < 3; ++a)
-    if (!check_axis(problem, a, why, capacity)) return false;
-  int64_t channels = t3_max(layer->in_channels, layer->out_channels), most = INT64_MAX / 32 / MAX_M;
-  if (channels > MAX_CHANNELS) return t3_too_much(why, capacity, "the number of channels", channels, MAX_CHANNELS);
-  return layer->w_count <= most || t3_too_much(why, capacity, "the number of weights", layer->w_count, most);
-}
-
-static size_t variants(const t3_problem *problem, t3_variant *list) {
-  static const struct block blocks[] = {{4, 8}, {8, 8}, {8, 16}, {MAX_M, 16}};
-  (void)problem;
-  for (size_t i = 0; i < sizeof blocks / sizeof *blocks; ++i) list[i] = (t3_variant){{blocks[i].m, blocks[i].w}};
-  return sizeof blocks / sizeof *blocks;
 }
 
 static struct block block_of(const t3_variant *variant) {
@@ -86,36 +71,73 @@ static double rounds(const t3_problem *problem, const struct block *block) {
   return lines * (reads + (double)taps) + (double)layer->y_count;
 }
 
+/* Rounds of the task's loops, those of unrolled ones included: a compiler may leave them as they are. */
+static double all_rounds(const t3_problem *problem, const struct block *block) {
+  return (double)(block->m * block->w) * rounds(problem, block);
+}
+
+/* Weights are packed by a task too. */
+static int64_t packed_weights(const t3_problem *problem, const struct block *block) {
+  int64_t taps = t3_taps_of(problem, T3_D) * t3_taps_of(problem, T3_H) * t3_taps_of(problem, T3_W);
+  return problem->layer.groups * m_blocks(problem, block) * block->m * (taps * problem->layer.group_in + 1);
+}
+
+/* One work-item does it all. */
+static bool ends_in_time(const t3_problem *problem, const struct block *block) {
+  if (!t3_has_quirk(&problem->device, T3_FEW_ROUNDS)) return true;
+  return all_rounds(problem, block) <= T3_MOST_ROUNDS && 2 * packed_weights(problem, block) <= T3_MOST_ROUNDS;
+}
+
+static const struct block blocks[] = {{4, 8}, {8, 8}, {8, 16}, {MAX_M, 16}};
+
+static bool applicable(const t3_problem *problem, char *why, size_t capacity) {
+  const t3_layer *layer = &problem->layer;
+  for (int a = 0; a < 3; ++a)
+    if (!check_axis(problem, a, why, capacity)) return false;
+  int64_t channels = t3_max(layer->in_channels, layer->out_channels), most = INT64_MAX / 32 / MAX_M;
+  if (channels > MAX_CHANNELS) return t3_too_much(why, capacity, "the number of channels", channels, MAX_CHANNELS);
+  if (layer->w_count > most) return t3_too_much(why, capacity, "the number of weights", layer->w_count, most);
+  if (ends_in_time(problem, &blocks[0])) return true;
+  snprintf(why, capacity, "the driver ends a work-item's loops after %d rounds, and one work-item would do all",
+           T3_MOST_ROUNDS);
+  return false;
+}
+
+static size_t variants(const t3_problem *problem, t3_variant *list) {
+  size_t count = 0;
+  for (size_t i = 0; i < sizeof blocks / sizeof *blocks; ++i)
+    if (ends_in_time(problem, &blocks[i])) list[count++] = (t3_variant){{blocks[i].m, blocks[i].w}};
+  return count;
+}
+
 static double cost(const t3_problem *problem, const t3_variant *variant) {
   struct block block = block_of(variant);
   double clock = 250e6; /* what FPGA compilers reach for pipelines of this kind; a round takes a cycle */
   if (problem->device.type & CL_DEVICE_TYPE_ACCELERATOR) return rounds(problem, &block) / clock + 40e-6;
   /* Elsewhere a round goes step by step, on one lane of the device: too slow ever to be the choice, and the smallest block,
    * which is compiled soonest, before the others. */
-  double steps = (double)(block.m * block.w) * rounds(problem, &block);
-  return 0.1 + steps / 1e8;
+  return 0.1 + all_rounds(problem, &block) / 1e8;
 }
 
 static tconv3d_status recipe(const t3_problem *problem, const t3_variant *variant, t3_recipe *recipe) {
   const t3_layer *layer = &problem->layer;
   const t3_axis *axis = layer->axis;
   struct block block = block_of(variant);
-  int64_t blocks = layer->groups * m_blocks(problem, &block), line = line_length(problem, &block);
+  int64_t line = line_length(problem, &block);
   t3_define_problem(&recipe->defines, problem);
   t3_define(&recipe->defines, "BLOCK_M", block.m);
   t3_define(&recipe->defines, "BLOCK_W", block.w);
   t3_define(&recipe->defines, "LINE", line);
   for (int a = T3_D; a <= T3_W; ++a) t3_define_tables(&recipe->defines, a, problem);
   recipe->deterministic = true;
-  recipe->pack = (t3_launch){.kernel = "pipeline_pack", .local = 1, .items = 1};
+  recipe->pack = (t3_launch){.kernel = "pipeline_pack", .local = 1, .items = 1, .rounds = 1};
   T3_ARGS(&recipe->pack, {T3_WEIGHT, 0}, {T3_BIAS, 0}, {T3_PACKED, 0}, {T3_NUMBER, layer->has_bias});
-  recipe->run[0] = (t3_launch){.kernel = "pipeline", .local = 1, .items = 1};
+  recipe->run[0] = (t3_launch){.kernel = "pipeline", .local = 1, .items = 1, .rounds = 1}; /* counted above */
   T3_ARGS(&recipe->run[0], {T3_X, 0}, {T3_PACKED, 0}, {T3_Y, 0}, {T3_NUMBER, layer->batch}, {T3_NUMBER, axis[T3_D].in},
           {T3_NUMBER, axis[T3_H].in}, {T3_NUMBER, axis[T3_W].in}, T3_STRIDES(layer->x.stride), {T3_NUMBER, axis[T3_D].out},
           {T3_NUMBER, axis[T3_H].out}, {T3_NUMBER, axis[T3_W].out}, T3_STRIDES(layer->y.stride));
   recipe->num_run = 1;
-  int64_t taps = t3_taps_of(problem, T3_D) * t3_taps_of(problem, T3_H) * t3_taps_of(problem, T3_W);
-  t3_end_recipe(problem, blocks * block.m * (taps * layer->group_in + 1), recipe);
+  t3_end_recipe(problem, packed_weights(problem, &block), recipe);
   snprintf(recipe->detail, sizeof recipe->detail, "%" PRId64 " channels x %" PRId64 " positions at once, %s", block.m, block.w,
            line ? "lines of x in a shift register" : "each value of x read for each tap");
   return TCONV3D_OK;

@@ -77,7 +77,8 @@ static tconv3d_status recipe(const t3_problem *problem, const t3_variant *varian
   if (partial) { /* else the batch is empty, and a launch of nothing is an error */
     t3_launch *parts = &recipe->run[recipe->num_run++];
     int64_t blocks = t3_ceil_div(layer->out_channels, cut.channels);
-    *parts = (t3_launch){.kernel = "sums", .local = local, .items = blocks * partial};
+    *parts = (t3_launch){
+        .kernel = "sums", .local = local, .items = blocks * partial, .rounds = cut.run * (cut.piece / 4 + 6) + cut.channels};
     T3_ARGS(parts, {T3_GY, 0}, {T3_WORKSPACE, 0}, {T3_NUMBER, layer->batch}, {T3_NUMBER, layer->out_channels},
             {T3_NUMBER, stride[T3_AXIS_N]}, {T3_NUMBER, stride[T3_AXIS_C]}, {T3_NUMBER, cut.size[T3_H]},
             {T3_NUMBER, cut.size[T3_W]}, {T3_NUMBER, cut.stride[T3_D]}, {T3_NUMBER, cut.stride[T3_H]},
@@ -85,7 +86,7 @@ static tconv3d_status recipe(const t3_problem *problem, const t3_variant *varian
             {T3_NUMBER, cut.run}, {T3_NUMBER, cut.chunks});
   }
   t3_launch *total = &recipe->run[recipe->num_run++];
-  *total = (t3_launch){.kernel = "sums_total", .local = local, .items = layer->out_channels};
+  *total = (t3_launch){.kernel = "sums_total", .local = local, .items = layer->out_channels, .rounds = partial / 4 + 4};
   T3_ARGS(total, {T3_WORKSPACE, 0}, {T3_Y, 0}, {T3_NUMBER, partial});
   snprintf(recipe->detail, sizeof recipe->detail, "%" PRId64 " partial sums of %" PRId64 " x %" PRId64 " values a channel",
            partial, cut.run, cut.piece);

@@ -127,8 +127,8 @@ static void add_launches(const t3_problem *problem, const struct way *way, int64
   recipe->num_run = 1;
   if (chunks == 1) return;
   recipe->workspace_bytes = chunks * layer->w_count * problem->real_size;
-  recipe->run[recipe->num_run++] =
-      (t3_launch){.kernel = "tiled_gradient_sum", .local = (size_t)t3_min(items, 64), .items = layer->w_count};
+  recipe->run[recipe->num_run++] = (t3_launch){
+      .kernel = "tiled_gradient_sum", .local = (size_t)t3_min(items, 64), .items = layer->w_count, .rounds = chunks};
   T3_ARGS(&recipe->run[1], {T3_WORKSPACE, 0}, {T3_Y, 0}, {T3_NUMBER, chunks});
 }
 

@@ -3,13 +3,13 @@
 #include <stdio.h>
 #include <string.h>
 
-/* One row a quirk and the devices that have it. platform and driver: parts of the names, "" for any; below: the first version
- * of the driver, MAJOR.MINOR, without it, {0, 0} for none yet. Only what changes what the library does stands here. Known and
- * without a row, as every device gets what they ask for: PoCL 3.1 refuses a NULL local size (no launch has one), never calls
- * back for a command that failed by its wait list (nothing is a callback), and crashes when an event's last reference goes
- * while its failure is passed on (the pool keeps them). */
+/* One row a quirk and the devices that have it. platform, name and driver: parts of the names, "" for any; below: the first
+ * version of the driver, MAJOR.MINOR, without it, {0, 0} for none yet. Only what changes what the library does stands here.
+ * Known and without a row, as every device gets what they ask for: PoCL 3.1 refuses a NULL local size (no launch has one),
+ * never calls back for a command that failed by its wait list (nothing is a callback), and crashes when an event's last
+ * reference goes while its failure is passed on (the pool keeps them). */
 struct row {
-  const char *platform, *driver;
+  const char *platform, *name, *driver;
   cl_device_type type;
   int below[2];
   t3_quirk quirk;
@@ -19,6 +19,7 @@ struct row {
 static const struct row rows[] = {
     {"Portable Computing Language",
      "",
+     "",
      CL_DEVICE_TYPE_ALL,
      {0, 0},
      T3_CODE_BY_LAUNCH,
@@ -27,11 +28,34 @@ static const struct row rows[] = {
      "with an offset: every plan launches each of its classes once"},
     {"Intel(R) OpenCL",
      "",
+     "",
      CL_DEVICE_TYPE_CPU,
      {0, 0},
      T3_FAILED_WAIT_CRASHES,
      "its out-of-order queues crash at the next enqueue after a command whose wait list failed: events that have failed are "
      "refused before anything is enqueued"},
+    {"Intel(R) FPGA Emulation",
+     "",
+     "",
+     CL_DEVICE_TYPE_ACCELERATOR,
+     {0, 0},
+     T3_FAILED_WAIT_CRASHES,
+     "its out-of-order queues crash at the next enqueue after a command whose wait list failed: events that have failed are "
+     "refused before anything is enqueued"},
+    {"rusticl",
+     "",
+     "",
+     CL_DEVICE_TYPE_ALL,
+     {0, 0},
+     T3_KERNELS_KEEP_BUFFERS,
+     "its kernel objects keep the buffers that were their arguments last: a call's are taken from them at once"},
+    {"",
+     "llvmpipe",
+     "",
+     CL_DEVICE_TYPE_ALL,
+     {0, 0},
+     T3_FEW_ROUNDS,
+     "ends a work-item's loops without a word after 65535 rounds of all of them together: what may need more is not launched"},
 };
 enum { NUM_ROWS = sizeof rows / sizeof *rows };
 
@@ -42,8 +66,8 @@ static bool is_older(const char *driver, const int below[2]) {
 }
 
 static bool applies(const struct row *row, const tconv3d_device_info *info) {
-  return strstr(info->platform_name, row->platform) && strstr(info->driver, row->driver) && (info->type & row->type) &&
-         is_older(info->driver, row->below);
+  return strstr(info->platform_name, row->platform) && strstr(info->name, row->name) && strstr(info->driver, row->driver) &&
+         (info->type & row->type) && is_older(info->driver, row->below);
 }
 
 unsigned t3_quirks_of(const tconv3d_device_info *info) {

@@ -9,8 +9,12 @@
 /* Bits of tconv3d_device_info.quirks. */
 typedef enum t3_quirk {
   T3_CODE_BY_LAUNCH = 1, /* machine code is generated for each size of group, class of grid and kind of offset */
-  T3_FAILED_WAIT_CRASHES = 2
+  T3_FAILED_WAIT_CRASHES = 2,
+  T3_FEW_ROUNDS = 4, /* after T3_MOST_ROUNDS rounds of all its loops together a work-item's loops end, and results are wrong */
+  T3_KERNELS_KEEP_BUFFERS = 8 /* a kernel object holds references to the buffers that were its arguments last */
 } t3_quirk;
+
+enum { T3_MOST_ROUNDS = 65535 };
 
 /* The bits that the table has for a device whose other members are filled. */
 unsigned t3_quirks_of(const tconv3d_device_info *info);

@@ -86,7 +86,7 @@ static bool choose(const t3_problem *problem, const char *name, const t3_tries *
       continue;
     }
     t3_text_append(explanation, "%s: predicted %.3f ms%s\n", algorithm->name, 1e3 * best.seconds,
-                   fits ? "" : ", but needs more memory than the device has");
+                   fits ? "" : ", but needs more than the device has");
     if (name ? strcmp(name, algorithm->name)
              : found && (fits < found_fits || (fits == found_fits && best.seconds >= chosen->seconds)))
       continue;

@@ -139,6 +139,16 @@ static tconv3d_status make_buffer(cl_context cl, size_t bytes, void *bits, cl_me
   return error == CL_SUCCESS ? TCONV3D_OK : t3_cl_fail(error, "clCreateBuffer", "for a self-test");
 }
 
+/* Full of NaN, so that a kernel which uses what no launch has written is found out. */
+static tconv3d_status make_workspace(cl_context cl, size_t bytes, cl_mem *mem) {
+  void *bits = malloc(bytes);
+  if (!bits) return t3_fail(TCONV3D_OUT_OF_HOST_MEMORY, "no memory for a self-test");
+  memset(bits, 0xff, bytes);
+  tconv3d_status status = make_buffer(cl, bytes, bits, mem);
+  free(bits);
+  return status;
+}
+
 tconv3d_status t3_known_make(const tconv3d_context *context, const t3_problem *problem, const t3_recipe *recipe,
                              t3_known_values *known) {
   *known = (t3_known_values){0};
@@ -151,7 +161,7 @@ tconv3d_status t3_known_make(const tconv3d_context *context, const t3_problem *p
   }
   if (recipe->packed_bytes) T3_TRY(make_buffer(context->cl, (size_t)recipe->packed_bytes, NULL, &known->tensor[T3_PACKED].mem));
   if (recipe->workspace_bytes)
-    T3_TRY(make_buffer(context->cl, (size_t)recipe->workspace_bytes, NULL, &known->tensor[T3_WORKSPACE].mem));
+    T3_TRY(make_workspace(context->cl, (size_t)recipe->workspace_bytes, &known->tensor[T3_WORKSPACE].mem));
   return TCONV3D_OK;
 }
 

@@ -26,8 +26,19 @@ static tconv3d_status borrow(t3_step *step, cl_kernel *kernel) {
   return error == CL_SUCCESS ? TCONV3D_OK : t3_cl_fail(error, "clCreateKernel", step->launch->kernel);
 }
 
+/* An argument without a value is a NULL pointer; which a kernel is never enqueued with. */
+static void clear_buffers(cl_kernel kernel, const t3_launch *launch) {
+  cl_uint index = 1;
+  for (int i = 0; i < launch->num_args; ++i) {
+    bool buffer = launch->args[i].kind != T3_NUMBER;
+    if (buffer) clSetKernelArg(kernel, index, sizeof(cl_mem), NULL);
+    index += buffer ? 2 : 1;
+  }
+}
+
 /* The kernel's arguments were captured when it was enqueued, so it is free again at once. */
 static void give_back(t3_step *step, cl_kernel kernel) {
+  if (step->clears) clear_buffers(kernel, step->launch);
   pthread_mutex_lock(&step->lock);
   if (step->num_spare < T3_SPARE_KERNELS) {
     step->spare[step->num_spare++] = kernel;

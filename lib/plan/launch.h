@@ -13,6 +13,7 @@ typedef struct t3_step {
   const t3_launch *launch;
   cl_program program;
   size_t least_grid; /* work-items of a command at least; those past the launch's own do nothing */
+  bool clears;       /* whether a spare kernel's buffers are taken from it: T3_KERNELS_KEEP_BUFFERS */
   pthread_mutex_t lock;
   cl_kernel spare[T3_SPARE_KERNELS];
   int num_spare;

@@ -9,8 +9,10 @@
 #include "base/checked.h"
 #include "base/status.h"
 #include "blas/blas.h"
+#include "device/quirks.h"
 #include "plan/choose.h"
 #include "plan/product.h"
+#include "plan/rounds.h"
 #include "plan/self_test.h"
 #include "plan/split.h"
 #include "program/offline.h"
@@ -77,12 +79,13 @@ static tconv3d_status check_tensors(const t3_slot *slot, const t3_problem *probl
 bool t3_recipe_fits(const t3_problem *problem, const t3_recipe *recipe) {
   const tconv3d_device_info *device = &problem->device;
   int64_t total = t3_x_bytes(problem) + t3_y_bytes(problem);
-  return (uint64_t)recipe->workspace_bytes <= device->max_buffer_bytes &&
+  return t3_rounds_fit(problem, recipe) && (uint64_t)recipe->workspace_bytes <= device->max_buffer_bytes &&
          (uint64_t)recipe->packed_bytes <= device->max_buffer_bytes && t3_add(total, recipe->workspace_bytes, &total) &&
          t3_add(total, recipe->packed_bytes, &total) && (uint64_t)total <= device->memory_bytes;
 }
 
 static tconv3d_status check_recipe(const t3_slot *slot, const t3_problem *problem, const t3_recipe *recipe) {
+  T3_TRY(t3_rounds_check(problem, recipe));
   T3_TRY(check_buffer(slot, "the workspace", recipe->workspace_bytes));
   T3_TRY(check_buffer(slot, "the packed weights", recipe->packed_bytes));
   int64_t total = t3_x_bytes(problem) + t3_y_bytes(problem);
@@ -94,6 +97,8 @@ void t3_plan_steps(tconv3d_plan *plan) {
   if (plan->recipe.pack.kernel) t3_step_init(&plan->pack, &plan->recipe.pack, plan->program->cl);
   if (plan->recipe.pack_channels.kernel) t3_step_init(&plan->pack_channels, &plan->recipe.pack_channels, plan->program->cl);
   for (int i = 0; i < plan->recipe.num_run; ++i) t3_step_init(&plan->run[i], &plan->recipe.run[i], plan->program->cl);
+  plan->pack.clears = plan->pack_channels.clears = t3_has_quirk(&plan->slot->info, T3_KERNELS_KEEP_BUFFERS);
+  for (int i = 0; i < plan->recipe.num_run; ++i) plan->run[i].clears = plan->pack.clears;
 }
 
 static tconv3d_status prepare_program(tconv3d_plan *plan) {

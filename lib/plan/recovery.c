@@ -34,6 +34,8 @@ void t3_tries_begin(t3_tries *tries, tconv3d_context *context, uint64_t problem,
   tries->problem = problem;
   tries->num_failed = 0;
   tries->most_of_one = named ? MOST_OF_NAMED : MOST_OF_ONE;
+  tries->num_missing = 0;
+  tries->missing = NULL;
   tries->most_bytes = INT64_MAX;
   tries->story = (t3_text){0};
   tries->message = t3_message_save();
@@ -41,9 +43,16 @@ void t3_tries_begin(t3_tries *tries, tconv3d_context *context, uint64_t problem,
   tries->num_earlier = t3_avoided_of(&context->avoided, problem, tries->earlier);
 }
 
+/* What was preferred is what somebody has to make a binary of. */
+static tconv3d_status tell_missing(const t3_tries *tries) {
+  return t3_fail(TCONV3D_NO_BINARY, "%s; neither has any of the %zu candidates that were tried next",
+                 tries->missing ? tries->missing : "no memory for a message", tries->num_missing - 1);
+}
+
 /* The last failure's whole message after those before it, a line of each. */
 static tconv3d_status tell_all(const t3_tries *tries, tconv3d_status status) {
   if (tries->num_failed < 2) return status;
+  if (tries->num_missing == tries->num_failed) return tell_missing(tries);
   t3_text text = {0};
   t3_text_append(&text, "%s\n%zu candidates were tried:\n%s", tconv3d_message(), tries->num_failed,
                  tries->story.data ? tries->story.data : "");
@@ -58,6 +67,7 @@ tconv3d_status t3_tries_end(t3_tries *tries, tconv3d_status status) {
   else if (tries->num_failed && tries->message)
     t3_message_restore(tries->message), tries->message = NULL;
   free(tries->message);
+  free(tries->missing);
   t3_text_free(&tries->story);
   return status;
 }
@@ -94,7 +104,9 @@ bool t3_tries_add(t3_tries *tries, const t3_candidate *candidate, int64_t bytes,
   const char *message = tconv3d_message();
   t3_text name = {0};
   t3_mark mark = t3_mark_of(tries->problem, candidate);
-  if (!t3_is_recoverable(status)) return false;
+  bool missing = status == TCONV3D_NO_BINARY;
+  if (!missing && !t3_is_recoverable(status)) return false;
+  if (missing && !tries->num_missing++) tries->missing = t3_message_save();
   if (status == TCONV3D_OUT_OF_DEVICE_MEMORY && bytes) tries->most_bytes = bytes;
   t3_avoid(&tries->context->avoided, &mark);
   tries->failed[tries->num_failed++] = *candidate;

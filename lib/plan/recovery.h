@@ -14,6 +14,8 @@ typedef struct t3_tries {
   t3_candidate failed[T3_MAX_AVOIDED]; /* here */
   size_t num_failed, most_of_one;      /* of one algorithm, before its other variants are left alone */
   int64_t most_bytes;                  /* of workspace and packed weights: less than what did not fit */
+  size_t num_missing;                  /* of those that failed here: without a binary where nothing may be built */
+  char *missing;                       /* the first one's message */
   t3_text story;                       /* a line for each that failed here */
   char *message;                       /* of the thread, before the first */
 } t3_tries;

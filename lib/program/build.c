@@ -67,11 +67,12 @@ bool t3_program_binary(cl_program program, cl_device_id device, unsigned char **
   unsigned char *binaries[MAX_DEVICES] = {NULL};
   cl_uint devices, index = device_index(program, device, &devices, list, sizeof list);
   if (index >= devices || devices > MAX_DEVICES) return false;
-  if (clGetProgramInfo(program, CL_PROGRAM_BINARY_SIZES, sizeof sizes, sizes, NULL) != CL_SUCCESS || !sizes[index])
+  /* Exactly as many as there are: rusticl 22.3 ends the process at room for more. */
+  if (clGetProgramInfo(program, CL_PROGRAM_BINARY_SIZES, devices * sizeof *sizes, sizes, NULL) != CL_SUCCESS || !sizes[index])
     return false;
   binaries[index] = malloc(sizes[index]); /* NULL for the other devices: not wanted */
   if (!binaries[index]) return false;
-  if (clGetProgramInfo(program, CL_PROGRAM_BINARIES, sizeof binaries, binaries, NULL) == CL_SUCCESS) {
+  if (clGetProgramInfo(program, CL_PROGRAM_BINARIES, devices * sizeof *binaries, binaries, NULL) == CL_SUCCESS) {
     *binary = binaries[index];
     *size = sizes[index];
     return true;

@@ -209,12 +209,7 @@ void call_free(struct call *call) {
 
 static void write_bits(const struct call *call, int index) {
   const struct tensor *tensor = &call->tensors[index];
-  cl_command_queue queue = call->rig->queue;
-  size_t bytes = tensor->guarded.bytes;
-  if (!bytes) return;
-  assert_cl(
-      clEnqueueWriteBuffer(queue, tensor->guarded.mem, CL_TRUE, tensor->guarded.offset, bytes, tensor->places, 0, NULL, NULL));
-  assert_cl(clFinish(queue)); /* a blocking write lets the host go on, not an out-of-order queue */
+  if (tensor->guarded.bytes) assert_true(guard_write(&tensor->guarded, call->rig->queue, tensor->places));
 }
 
 void call_write(struct call *call, int index) {

@@ -28,16 +28,33 @@ bool guard_untouched(const void *host, size_t bytes) {
   return first_change(host, 0, bytes) == bytes;
 }
 
+/* The whole buffer as the host would have it, to be freed: contents (NULL: as the zones) between its zones. */
+static unsigned char *between_zones(const struct guarded *guarded, const void *contents) {
+  size_t size = guarded->offset + guarded->bytes + ZONE_AFTER;
+  unsigned char *host = malloc(size);
+  if (!host) return NULL;
+  fill(host, size);
+  if (contents && guarded->bytes) memcpy(host + guarded->offset, contents, guarded->bytes);
+  return host;
+}
+
 bool guard_make(struct guarded *guarded, cl_context context, cl_mem_flags flags, size_t offset, const void *contents,
                 size_t bytes) {
   *guarded = (struct guarded){.offset = offset, .bytes = bytes};
-  size_t size = offset + bytes + ZONE_AFTER;
-  unsigned char *host = malloc(size);
+  unsigned char *host = between_zones(guarded, contents);
   if (!host) return false;
-  fill(host, size);
-  if (contents && bytes) memcpy(host + offset, contents, bytes);
   cl_int error;
-  guarded->mem = clCreateBuffer(context, flags | CL_MEM_COPY_HOST_PTR, size, host, &error);
+  guarded->mem = clCreateBuffer(context, flags | CL_MEM_COPY_HOST_PTR, offset + bytes + ZONE_AFTER, host, &error);
+  free(host);
+  return error == CL_SUCCESS;
+}
+
+bool guard_write(const struct guarded *guarded, cl_command_queue queue, const void *contents) {
+  unsigned char *host = between_zones(guarded, contents);
+  if (!host) return false;
+  size_t size = guarded->offset + guarded->bytes + ZONE_AFTER;
+  cl_int error = clEnqueueWriteBuffer(queue, guarded->mem, CL_TRUE, 0, size, host, 0, NULL, NULL);
+  if (error == CL_SUCCESS) error = clFinish(queue); /* a blocking write lets the host go on, not an out-of-order queue */
   free(host);
   return error == CL_SUCCESS;
 }

@@ -19,6 +19,10 @@ bool guard_make(struct guarded *guarded, cl_context context, cl_mem_flags flags,
                 size_t bytes);
 void guard_free(struct guarded *guarded);
 
+/* Writes the tensor and its zones anew, blocking. Whole, because Oclgrind 21.10 takes what the host has not written last of a
+ * buffer for uninitialised. False when memory runs out or the write fails. */
+bool guard_write(const struct guarded *guarded, cl_command_queue queue, const void *contents);
+
 static inline tconv3d_buffer guard_buffer(const struct guarded *guarded) {
   return (tconv3d_buffer){guarded->mem, guarded->offset};
 }

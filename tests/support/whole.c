@@ -63,7 +63,8 @@ tconv3d_status whole_run(const tconv3d_plan *plan, const tconv3d_desc *desc, tco
   make_arrays(desc, operation, shift, &a);
   assert_ok(expect(desc, operation, shift, &a));
   tconv3d_status status = run(plan, desc, operation, shift, &a);
-  if (status == TCONV3D_OK) assert_memory_equal(a.target + shift, a.expected, a.target_count * sizeof(float));
+  for (size_t i = 0; i < a.target_count && status == TCONV3D_OK; ++i)
+    assert_true(a.target[shift + i] == a.expected[i]); /* a zero may have either sign */
   free_arrays(&a);
   return status;
 }
