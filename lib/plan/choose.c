@@ -131,7 +131,7 @@ static t3_problem predictable(const t3_problem *problem, const char *name) {
   t3_problem seen = *problem;
   if (!name && !seen.no_products && !seen.products_welcome)
     seen.no_products =
-        "CLBlast compiles for long; it serves where named, tuned for the layer or allowed (options.allow_clblast)";
+        "CLBlast compiles for long: it serves where named, where measured to be best, or with options.allow_clblast";
   return seen;
 }
 
