@@ -23,7 +23,7 @@ static tconv3d_device_info large_device(cl_device_type type) {
 
 static t3_blas_tuning first_tuning(void) {
   t3_blas_tuning tuning = {.nanoseconds = 2684355};
-  assert_true(t3_blas_candidate(&device, 0, &tuning.parameters));
+  assert_int_equal(t3_blas_candidate(&device, 0, &tuning.parameters), T3_BLAS_XGEMM);
   tuning.parameters.from = 256;
   return tuning;
 }
@@ -37,18 +37,27 @@ static void every_candidate_is_right_and_each_is_listed_once(void **state) {
   for (int t = 0; t < 2; ++t) {
     const tconv3d_device_info large = large_device(types[t]);
     t3_blas_parameters list[64];
-    while (t3_blas_candidate(&large, counts[t], &list[counts[t]])) {
-      const t3_blas_parameters *now = &list[counts[t]];
+    size_t directs = 0;
+    for (t3_blas_step step; (step = t3_blas_candidate(&large, counts[t], &list[counts[t]])) != T3_BLAS_END;) {
+      t3_blas_parameters *now = &list[counts[t]];
+      assert_int_equal(now->from, step == T3_BLAS_DIRECT ? T3_BLAS_BETWEEN : 0);
+      directs += step == T3_BLAS_DIRECT;
+      if (step == T3_BLAS_DIRECT) {
+        assert_true(counts[t] > 0);
+        memcpy(now->xgemm, list[counts[t] - 1].xgemm, sizeof now->xgemm); /* as the search does */
+      }
       if (!t3_xgemm_valid(now->xgemm, &large, 4)) fail_msg("xgemm of candidate %zu of kind %d", counts[t], t);
       if (!t3_direct_valid(now->direct, &large, 4)) fail_msg("direct of candidate %zu of kind %d", counts[t], t);
-      for (size_t i = 0; i < counts[t]; ++i) assert_memory_not_equal(now->xgemm, list[i].xgemm, sizeof now->xgemm);
+      for (size_t i = 0; i < counts[t]; ++i) assert_memory_not_equal(now, &list[i], sizeof *now);
       assert_true(++counts[t] < 64);
     }
+    assert_true(directs > 1);
   }
-  assert_true(counts[0] == counts[1] && counts[0] > 8);
+  assert_true(counts[0] > 8 && counts[1] > 8);
   t3_blas_parameters cpu, gpu;
   const tconv3d_device_info devices[] = {large_device(types[0]), large_device(types[1])};
-  assert_true(t3_blas_candidate(&devices[0], 0, &cpu) && t3_blas_candidate(&devices[1], 0, &gpu));
+  assert_int_equal(t3_blas_candidate(&devices[0], 0, &cpu), T3_BLAS_XGEMM);
+  assert_int_equal(t3_blas_candidate(&devices[1], 0, &gpu), T3_BLAS_XGEMM);
   assert_memory_not_equal(&cpu, &gpu, sizeof cpu);
 }
 

@@ -38,9 +38,8 @@ struct direct_row {
 };
 
 static const struct direct_row cpu_direct[] = {
-    {32, 2, {8, 8}, {8, 8}, {4, 4}, 0},
-    {64, 2, {8, 8}, {8, 8}, {8, 8}, 0},
-    {32, 2, {16, 8}, {16, 8}, {2, 4}, 0},
+    {32, 2, {16, 16}, {16, 16}, {1, 1}, 0},
+    {32, 2, {8, 8}, {8, 8}, {2, 2}, 1},
     {16, 2, {8, 8}, {8, 8}, {2, 2}, 0},
 };
 
@@ -49,34 +48,56 @@ static const struct direct_row gpu_direct[] = {
     {16, 2, {8, 8}, {8, 8}, {1, 1}, 1}, {32, 8, {8, 8}, {16, 16}, {2, 2}, 0},   {64, 8, {8, 8}, {16, 16}, {4, 4}, 0},
 };
 
-/* Beside the rest of the others, as there are four of the direct kernel in each program: it compiles in no time. */
+/* Beside the others: there are four of the direct kernel in each program, and this one compiles in no time. */
 static const struct direct_row quick_direct = {8, 1, {8, 8}, {8, 8}, {1, 1}, 0};
 
 #define COUNT(table) (sizeof(table) / sizeof *(table))
 
-/* Of both tables, those of the device's kind first; NULL past the last. */
-static const struct row *xgemm_at(bool gpu, size_t index) {
+static void set_xgemm(const struct row *row, t3_blas_parameters *parameters) {
+  const int64_t made[] = {0,
+                          1,
+                          row->depth,
+                          INNER,
+                          row->loads[0],
+                          row->items[0],
+                          row->tile[0],
+                          row->loads[1],
+                          row->items[1],
+                          row->tile[1],
+                          row->local,
+                          row->local,
+                          0,
+                          0,
+                          row->vector[0],
+                          row->vector[1]};
+  memcpy(parameters->xgemm, made, sizeof made);
+}
+
+static void set_direct(const struct direct_row *row, t3_blas_parameters *parameters) {
+  const int64_t made[] = {row->inner, row->loads[0], row->items[0],  row->loads[1],  row->items[1],
+                          row->pad,   row->pad,      row->vector[0], row->vector[1], row->tile};
+  memcpy(parameters->direct, made, sizeof made);
+}
+
+/* Of both tables, those of the device's kind first. */
+static bool xgemm_at(bool gpu, size_t index, t3_blas_parameters *parameters) {
   const struct row *first = gpu ? gpu_xgemm : cpu_xgemm, *second = gpu ? cpu_xgemm : gpu_xgemm;
   const size_t count = gpu ? COUNT(gpu_xgemm) : COUNT(cpu_xgemm), all = COUNT(gpu_xgemm) + COUNT(cpu_xgemm);
-  return index < count ? &first[index] : index < all ? &second[index - count] : NULL;
-}
-
-static const struct direct_row *direct_at(bool gpu, size_t index) {
-  const struct direct_row *table = gpu ? gpu_direct : cpu_direct;
-  return index < (gpu ? COUNT(gpu_direct) : COUNT(cpu_direct)) ? &table[index] : &quick_direct;
-}
-
-bool t3_blas_candidate(const tconv3d_device_info *device, size_t index, t3_blas_parameters *parameters) {
-  const bool gpu = device->type & CL_DEVICE_TYPE_GPU;
-  const struct row *x = xgemm_at(gpu, index);
-  const struct direct_row *d = direct_at(gpu, index);
-  if (!x) return false;
-  const t3_blas_parameters made = {
-      .xgemm = {0, 1, x->depth, INNER, x->loads[0], x->items[0], x->tile[0], x->loads[1], x->items[1], x->tile[1], x->local,
-                x->local, 0, 0, x->vector[0], x->vector[1]},
-      .direct = {d->inner, d->loads[0], d->items[0], d->loads[1], d->items[1], d->pad, d->pad, d->vector[0], d->vector[1],
-                 d->tile},
-  };
-  memcpy(parameters, &made, sizeof made);
+  if (index >= all) return false;
+  set_xgemm(index < count ? &first[index] : &second[index - count], parameters);
+  set_direct(&quick_direct, parameters);
+  parameters->from = 0;
   return true;
+}
+
+/* Every fourth step is one for the direct kernel, as long as there are any. */
+t3_blas_step t3_blas_candidate(const tconv3d_device_info *device, size_t index, t3_blas_parameters *parameters) {
+  enum { TURN = 4 };
+  const bool gpu = device->type & CL_DEVICE_TYPE_GPU;
+  const size_t most = gpu ? COUNT(gpu_direct) : COUNT(cpu_direct), before = (index + 1) / TURN;
+  if (index % TURN != TURN - 1 || before > most)
+    return xgemm_at(gpu, index - (before < most ? before : most), parameters) ? T3_BLAS_XGEMM : T3_BLAS_END;
+  set_direct(gpu ? &gpu_direct[before - 1] : &cpu_direct[before - 1], parameters);
+  parameters->from = T3_BLAS_BETWEEN;
+  return T3_BLAS_DIRECT;
 }

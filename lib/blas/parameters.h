@@ -33,8 +33,11 @@ bool t3_blas_valid(const t3_blas_parameters *parameters, const tconv3d_device_in
 void t3_blas_print(const t3_blas_parameters *parameters, t3_text *text);
 bool t3_blas_parse(const char **at, t3_blas_parameters *parameters);
 
-/* The candidates of a device's kind in the order in which they are to be tried, those for other kinds after them; false past
- * the last. An xgemm and a direct are one candidate only because one build makes both. */
-bool t3_blas_candidate(const tconv3d_device_info *device, size_t index, t3_blas_parameters *parameters);
+/* The candidates of a device's kind in the order in which they are to be tried, those for other kinds after them. A step is
+ * about one kernel, as it takes one build: XGEMM has a direct one that is quick to compile and not used; DIRECT sets that one
+ * and leaves xgemm as it is, from at T3_BLAS_BETWEEN. END: there are no more, nothing is set. */
+enum { T3_BLAS_BETWEEN = 256 };
+typedef enum t3_blas_step { T3_BLAS_END, T3_BLAS_XGEMM, T3_BLAS_DIRECT } t3_blas_step;
+t3_blas_step t3_blas_candidate(const tconv3d_device_info *device, size_t index, t3_blas_parameters *parameters);
 
 #endif

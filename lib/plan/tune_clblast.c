@@ -1,7 +1,8 @@
 /* Tuning CLBlast's parameters: a walk through a table, as far as there is time. CLBlast builds all kernels of its product for
- * each set of parameters, seconds on a CPU, so that little else can be done: one build is to try two kernels, the one for large
- * products on a large one and the direct one on a small one, by a limit that lies between. A set whose product is wrong, or
- * that CLBlast refuses, is passed over. In a context of its own, so that a caller's cl_context is left alone. */
+ * each set of parameters, ten seconds and more on a CPU, so that one step is about one kernel: the one for large products, on a
+ * large and a small one; or the direct kernel, on the small one, to see whether it is worth its compilation. A set whose
+ * product is wrong, or that CLBlast refuses, is passed over. In a context of its own, so that a caller's cl_context is left
+ * alone. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,14 +16,19 @@
 #include "tune/exchange.h"
 
 enum {
-  LARGE = 512,   /* rows and columns of each matrix */
-  SMALL = 208,   /* fewer, and no whole tiles */
-  BETWEEN = 256, /* the limit while both are measured */
+  LARGE = 512, /* rows and columns of each matrix */
+  SMALL = 208, /* below T3_BLAS_BETWEEN, and no whole tiles */
   RUNS = 5,
   CHECKED = 64 /* elements of a product that are compared */
 };
 static const double most_seconds = 1;      /* of runs of one product */
 static const double clearly_faster = 1.01; /* what is less is no reason to store anything */
+static const double hardly_slower = 0.9;   /* small products may lose no more */
+
+/* FLOP/s of both products; 0: not measured. */
+struct rates {
+  double large, small;
+};
 
 struct search {
   const tconv3d_clblast_options *options;
@@ -31,8 +37,10 @@ struct search {
   cl_mem mem[3];
   size_t real_size;
   double start;
-  t3_blas_parameters best;
-  double xgemm, direct; /* FLOP/s of the best of each kernel; 0: there is none yet */
+  t3_blas_parameters best;        /* of each kernel */
+  int64_t quick[T3_XGEMM_DIRECT]; /* the direct one beside the best xgemm */
+  struct rates xgemm;
+  double direct;
   size_t measured, skipped;
 };
 
@@ -143,65 +151,66 @@ static tconv3d_status use(const struct search *search, const t3_blas_parameters 
   return t3_blas_use(search->slot->info.device, search->real_size == 8, parameters);
 }
 
-/* What of the candidate is not for this device is taken from the best so far. */
-static bool complete(const struct search *search, t3_blas_parameters *candidate, bool *xgemm, bool *direct) {
-  const tconv3d_device_info *device = &search->slot->info;
-  *xgemm = t3_xgemm_valid(candidate->xgemm, device, (int64_t)search->real_size);
-  *direct = t3_direct_valid(candidate->direct, device, (int64_t)search->real_size);
-  if ((!*xgemm && !(search->xgemm > 0)) || (!*direct && !(search->direct > 0)) || (!*xgemm && !*direct)) return false;
-  if (!*xgemm) memcpy(candidate->xgemm, search->best.xgemm, sizeof candidate->xgemm);
-  if (!*direct) memcpy(candidate->direct, search->best.direct, sizeof candidate->direct);
-  candidate->from = BETWEEN;
-  return true;
+static tconv3d_status measure_both(const struct search *search, struct rates *rates) {
+  T3_TRY(measure(search, LARGE, &rates->large));
+  return measure(search, SMALL, &rates->small);
 }
 
-static tconv3d_status try_candidate(struct search *search, t3_blas_parameters *candidate) {
-  bool xgemm, direct;
-  double large, small;
-  if (!complete(search, candidate, &xgemm, &direct)) {
+static tconv3d_status try_xgemm(struct search *search, const t3_blas_parameters *candidate) {
+  struct rates rates;
+  T3_TRY(use(search, candidate));
+  T3_TRY(measure_both(search, &rates));
+  if (rates.large <= search->xgemm.large) return TCONV3D_OK;
+  memcpy(search->best.xgemm, candidate->xgemm, sizeof candidate->xgemm);
+  memcpy(search->quick, candidate->direct, sizeof candidate->direct);
+  search->xgemm = rates;
+  return TCONV3D_OK;
+}
+
+static tconv3d_status try_direct(struct search *search, const t3_blas_parameters *candidate) {
+  double rate;
+  T3_TRY(use(search, candidate));
+  T3_TRY(measure(search, SMALL, &rate));
+  if (rate <= search->direct) return TCONV3D_OK;
+  memcpy(search->best.direct, candidate->direct, sizeof candidate->direct);
+  search->direct = rate;
+  return TCONV3D_OK;
+}
+
+/* The direct kernel is tried beside the best of the others, which is there when its first turn comes. */
+static tconv3d_status try_candidate(struct search *search, t3_blas_step step, t3_blas_parameters *candidate) {
+  if (step == T3_BLAS_DIRECT) memcpy(candidate->xgemm, search->best.xgemm, sizeof candidate->xgemm);
+  if (!t3_blas_valid(candidate, &search->slot->info, (int64_t)search->real_size)) {
     ++search->skipped;
     return TCONV3D_OK;
   }
-  tconv3d_status status = use(search, candidate);
-  if (status == TCONV3D_OK) status = measure(search, LARGE, &large);
-  if (status == TCONV3D_OK) status = measure(search, SMALL, &small);
-  if (status != TCONV3D_OK) {
-    ++search->skipped;
-    return status;
-  }
-  ++search->measured;
-  if (xgemm && large > search->xgemm) {
-    memcpy(search->best.xgemm, candidate->xgemm, sizeof candidate->xgemm);
-    search->xgemm = large;
-  }
-  if (direct && small > search->direct) {
-    memcpy(search->best.direct, candidate->direct, sizeof candidate->direct);
-    search->direct = small;
-  }
-  return TCONV3D_OK;
+  tconv3d_status status = (step == T3_BLAS_DIRECT ? try_direct : try_xgemm)(search, candidate);
+  ++*(status == TCONV3D_OK ? &search->measured : &search->skipped);
+  return status;
 }
 
 /* At least one is measured, however long CLBlast's own parameters have taken. */
 static tconv3d_status walk(struct search *search) {
   t3_blas_parameters candidate;
+  t3_blas_step step;
   tconv3d_status failed = t3_fail(TCONV3D_UNSUPPORTED, "no parameters for CLBlast's products are made for this device");
-  for (size_t i = 0; t3_blas_candidate(&search->slot->info, i, &candidate); ++i) {
+  for (size_t i = 0; (step = t3_blas_candidate(&search->slot->info, i, &candidate)) != T3_BLAS_END; ++i) {
     double part = time_passed(search);
     if (part >= 1 && search->measured) break;
     T3_TRY(report(search, part));
-    tconv3d_status status = try_candidate(search, &candidate);
+    tconv3d_status status = try_candidate(search, step, &candidate);
     if (status != TCONV3D_OK) failed = status;
   }
   return search->measured ? TCONV3D_OK : failed;
 }
 
-/* The best of both kernels together; where the direct one is no slower on small products, all are left to it. */
-static tconv3d_status measure_best(struct search *search, double *after) {
-  double small;
-  search->best.from = search->direct >= search->xgemm ? T3_BLAS_FROM_MAX : BETWEEN;
+/* The direct kernel has its place only where it is faster; where that is on large products too, it does all. */
+static tconv3d_status measure_best(struct search *search, struct rates *after) {
+  bool direct = search->direct > search->xgemm.small;
+  if (!direct) memcpy(search->best.direct, search->quick, sizeof search->quick);
+  search->best.from = !direct ? 0 : search->direct > search->xgemm.large ? T3_BLAS_FROM_MAX : T3_BLAS_BETWEEN;
   T3_TRY(use(search, &search->best));
-  T3_TRY(measure(search, SMALL, &small));
-  return measure(search, LARGE, after);
+  return measure_both(search, after);
 }
 
 static bool keep(const struct search *search, t3_store *store, double after) {
@@ -217,27 +226,31 @@ static void print_parameters(const t3_blas_parameters *parameters, char *text, s
   t3_text_free(&printed);
 }
 
+static bool is_better(const struct rates *before, const struct rates *after) {
+  return after->large > clearly_faster * before->large && after->small > hardly_slower * before->small;
+}
+
 /* What served before serves on where nothing better was found, or the search broke off. */
 static tconv3d_status search_all(struct search *search, t3_store *store, tconv3d_clblast_result *result) {
   t3_blas_parameters earlier;
   const cl_device_id device = search->slot->info.device;
   const bool doubles = search->real_size == 8;
-  double before = 0, after = 0;
+  struct rates before = {0}, after = {0};
   t3_blas_use_tuning(store, &search->slot->info, doubles);
   bool had = t3_blas_used(device, doubles, &earlier);
   T3_TRY(report(search, 0));
-  (void)measure(search, LARGE, &before); /* 0: they do not even work */
+  (void)measure_both(search, &before); /* 0: they do not even work */
   tconv3d_status status = walk(search);
   if (status == TCONV3D_OK) status = measure_best(search, &after);
-  bool better = status == TCONV3D_OK && after > clearly_faster * before;
+  bool better = status == TCONV3D_OK && is_better(&before, &after);
   if (!better && had) (void)t3_blas_use(device, doubles, &earlier);
   if (status != TCONV3D_OK) return status;
-  *result = (tconv3d_clblast_result){.before = before,
-                                     .after = after,
+  *result = (tconv3d_clblast_result){.before = before.large,
+                                     .after = after.large,
                                      .measured = search->measured,
                                      .skipped = search->skipped,
                                      .better = better,
-                                     .stored = better && keep(search, store, after)};
+                                     .stored = better && keep(search, store, after.large)};
   print_parameters(&search->best, result->parameters, sizeof result->parameters);
   return report(search, 1);
 }
