@@ -97,7 +97,8 @@ static void prediction_passes_over_it_unless_allowed_and_a_tuning_does_not(void 
 
 /* ---- failures ---- */
 
-/* At plan creation, of each product that its first run and the self-test make, another algorithm serves and says why. */
+/* At plan creation another algorithm serves and says why: of each product that its first run and the self-test make once, then
+ * of the first for every reason. */
 static void a_product_that_fails_at_plan_creation_is_replaced(void **state) {
   static const struct {
     int status;
@@ -129,9 +130,9 @@ static void a_product_that_fails_at_plan_creation_is_replaced(void **state) {
       check(plan);
       tconv3d_plan_destroy(plan);
       assert_int_equal(count_queues(context), 0);
-      if (!failed) break;
+      if (!failed || row) break;
     }
-    assert_true(failures > 2);
+    assert_true(failures > (row ? 0 : 2));
   }
 }
 
@@ -313,38 +314,31 @@ static tconv3d_status search(tconv3d_context *context, double seconds, tconv3d_c
   return status;
 }
 
-/* A tile that only one candidate has: the fake is fast with it. */
-static size_t fast_tile(void) {
-  for (size_t i = 1;; ++i) {
-    t3_blas_parameters now = {0}, other = {0};
-    assert_int_not_equal(t3_blas_candidate(&device, i, &now), T3_BLAS_END);
-    size_t alike = now.xgemm[6] == 0;
-    for (size_t j = 0; t3_blas_candidate(&device, j, &other); other = (t3_blas_parameters){0}, ++j)
-      alike += other.xgemm[6] == now.xgemm[6];
-    if (alike == 1) return (size_t)now.xgemm[6];
-  }
+static size_t tile_at(size_t index) {
+  t3_blas_parameters candidate;
+  assert_int_equal(t3_blas_candidate(&device, index, &candidate), T3_BLAS_XGEMM);
+  return (size_t)(1000 * candidate.xgemm[6] + candidate.xgemm[9]); /* MWG, NWG */
 }
 
 static void the_search_takes_the_fastest_that_is_right_and_allowed(void **state) {
   tconv3d_context *context = open_context(*state);
   tconv3d_clblast_result result;
   tconv3d_clblast_info info;
-  const size_t tile = fast_tile();
-  char text[32];
-  snprintf(text, sizeof text, " %zu ", tile);
+  const size_t tile = tile_at(1);
   if (!context->store) skip();
-  fake.fast_tile = tile, fake.wrong_tile = 64;
+  fake.fast_tile = tile, fake.wrong_tile = tile_at(2), fake.refused_tile = tile_at(0);
+  assert_true(fake.wrong_tile != tile && fake.refused_tile != tile && fake.wrong_tile != fake.refused_tile);
   assert_ok(search(context, 60, &result));
-  assert_true(result.better && result.stored && result.after > 1.5 * result.before && result.before > 0);
+  assert_true(result.better && result.stored && result.after > 1.2 * result.before && result.before > 0);
   assert_true(result.measured > 2 && result.skipped > 1);
   t3_blas_tuning best;
   assert_int_equal(t3_blas_tuning_find(context->store, &device, t3_blas_version(), false, &best), T3_BLAS_FOUND);
-  assert_int_equal(best.parameters.xgemm[6], tile);
-  assert_non_null(strstr(result.parameters, text));
+  assert_int_equal(1000 * best.parameters.xgemm[6] + best.parameters.xgemm[9], tile);
   assert_ok(tconv3d_clblast_query(device.device, TCONV3D_F32, &info));
   assert_true(info.tuned && info.flops_per_second > 0);
   assert_string_equal(info.parameters, result.parameters);
   /* Once more: what is no better is not stored, and the earlier ones serve on. */
+  fake.refused_tile = 0;
   assert_ok(search(context, 1e-6, &result));
   assert_true(!result.better && !result.stored && result.measured == 1);
   assert_int_equal(fake.tile, tile);

@@ -131,8 +131,9 @@ typedef struct tconv3d_plan_options {
   /* 1: algorithms that call CLBlast may be chosen by prediction, and serve an adopted context too. CLBlast compiles all that it
    * has for a product, tens of seconds on a CPU, in the first plan that uses it in a process; it keeps caches and parameters
    * for the whole process and retains a cl_context from its first use until the last tconv3d context that used it is destroyed,
-   * which empties its caches; it is not safe if the process calls it by other ways at the same time. 0: they serve only
-   * contexts that tconv3d_context_create made, and only where they are named or were found the fastest by tuning. */
+   * which empties its caches; it is not safe if the process calls it by other ways at the same time. One call is inside CLBlast
+   * at a time: others wait, for its compiler too. 0: they serve only contexts that tconv3d_context_create made, and only where
+   * they are named or were found the fastest by tuning. */
   int allow_clblast;
 } tconv3d_plan_options;
 #define TCONV3D_PLAN_OPTIONS_INIT \

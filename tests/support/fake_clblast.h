@@ -13,13 +13,13 @@ struct fake_clblast {
   int failing_product;             /* which one from now on fails, counted from 1; 0: none. < 0: all */
   int product_status;              /* what it returns */
   int failing_override;            /* in the same way */
-  size_t wrong_tile;               /* with this MWG, products are wrong */
+  size_t wrong_tile;               /* with this tile, 1000 * MWG + NWG, products are wrong */
   size_t refused_tile;             /* this one is refused */
-  size_t fast_tile;                /* with this one a product takes no time, else 2 ms */
+  size_t fast_tile;                /* with this one products take no time, with others then 8 ms */
   int failing_queue;               /* which clCreateCommandQueue from now on fails */
   int products, overrides, clears; /* counted */
   int overlaps;                    /* calls that were inside at the same time as another */
-  size_t tile, from;               /* MWG and XGEMM_MIN_INDIRECT_SIZE, as told at last; 0: never */
+  size_t tile, from;               /* and XGEMM_MIN_INDIRECT_SIZE, as told at last; 0: never */
   int queues;                      /* made and not released */
 };
 extern struct fake_clblast fake;
