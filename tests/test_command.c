@@ -37,7 +37,7 @@ static void help_and_version_go_to_stdout(void **state) {
       {"upsample --help", "Usage: tconv3d upsample|--factor|--kernel|--png"},
       {"bench --help", "Usage: tconv3d bench|--shapes|--op|forward|grad-input|grad-weight|--seconds|--json|--algo"},
       {"tune --help",
-       "Usage: tconv3d tune|--shapes|--op|grad-bias|--seconds|--candidates|--export|--import|--device|cache clear"},
+       "Usage: tconv3d tune|--shapes|--op|grad-bias|--seconds|--candidates|--clblast|--export|--import|--device|cache clear"},
       {"explain --help", "Usage: tconv3d explain|--input|--channels|--kernel|--op|grad-bias"},
       {"devices --help", "Usage: tconv3d devices"},
       {"doctor --help", "Usage: tconv3d doctor"},
@@ -153,6 +153,9 @@ static void options_that_are_wrong_are_refused_by_name(void **state) {
       {"tune --candidates 0", "--candidates|'0'"},
       {"tune --candidates few", "--candidates|'few'"},
       {"tune --algo phase", "--algo"},
+      {"tune --clblast=f16", "--clblast|'f16'|f32 or f64"},
+      {"tune --clblast-seconds 0", "--clblast-seconds|'0'"},
+      {"tune --clblast --clblast-seconds 1e9", "--clblast-seconds|'1e9'|86400"},
       {"tune --shapes nothing.txt", "nothing.txt"},
       {"tune --import nothing.txt", "--import|nothing.txt"},
       {"tune --export nowhere/tunings.txt", "nowhere/tunings.txt"},
@@ -265,6 +268,7 @@ static void without_a_platform_every_command_says_so(void **state) {
   launch(l, NO_PLATFORM, "doctor", &result);
   assert_int_equal(result.exit_code, 1);
   assert_non_null(strstr(result.out, "pocl-opencl-icd"));
+  assert_non_null(strstr(result.out, "\nCLBlast          "));
   process_free(&result);
   launch_keeps(l, "y.npy", "run x.npy w.npy y.npy", 1, "OpenCL");
 }

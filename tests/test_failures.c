@@ -211,7 +211,8 @@ static int open_device(void **state) {
   return tconv3d_device_select(NULL, &device) == TCONV3D_OK ? 0 : -1;
 }
 
-/* Each failure is met in a context of its own, in which CLBlast would compile for seconds: its algorithm is left out here. */
+/* Each failure is met in a context of its own, in which CLBlast would compile for seconds: its algorithm is left out here, and
+ * test_products has its failures. */
 static void fail_every_algorithm(const tconv3d_device_info *device, size_t first) {
   for (size_t i = 0; t3_algorithm_at(i); ++i)
     if (strcmp(t3_algorithm_at(i)->name, "gemm") != 0) fail_each_call(device->device, t3_algorithm_at(i), first);

@@ -92,6 +92,27 @@ static void print_cache(void) {
     printf("program cache    %s: %" PRIu64 " entries, %.1f MiB\n", info.path, info.entries, (double)info.bytes / (1 << 20));
 }
 
+static void print_clblast_on(const tconv3d_device_info *device) {
+  tconv3d_clblast_info info;
+  printf("  %u:%u ", device->platform_index, device->device_index);
+  if (tconv3d_clblast_query(device->device, TCONV3D_F32, &info) != TCONV3D_OK)
+    printf("%s\n", tconv3d_message());
+  else if (info.damaged)
+    printf("the cache's tuned parameters are damaged or not for this device, and are ignored\n");
+  else if (info.tuned)
+    printf("tuned: %.1f GFLOP/s in float32 when they were found\n", 1e-9 * info.flops_per_second);
+  else
+    printf("its own parameters; `tconv3d tune --clblast` looks for better ones\n");
+}
+
+static void print_clblast(const tconv3d_device_info *list, size_t count) {
+  tconv3d_clblast_info info;
+  bool known = tconv3d_clblast_query(NULL, TCONV3D_F32, &info) == TCONV3D_OK && *info.version;
+  printf("CLBlast          %s\n", known ? info.version : "none: the library was built without it");
+  for (size_t i = 0; known && i < count; i++)
+    if (list[i].usable) print_clblast_on(&list[i]);
+}
+
 /* One line an algorithm; a message's first line is enough for one screen. */
 static bool check_algorithm_on(tconv3d_context *context, const char *algorithm, const struct verdicts *verdicts) {
   struct known_answers answers;
@@ -150,7 +171,8 @@ int cmd_doctor(int argc, char **argv) {
   static const struct argp doctor_argp = {
       .doc = "Shows the OpenCL drivers and devices, runs small layers with known answers on each device with each algorithm, "
              "and shows "
-             "the cache. The exit status is 1 when there is no usable device or an answer is wrong."};
+             "the cache. Where CLBlast is used it compiles for half a minute the first time. The exit status is 1 when there "
+             "is no usable device or an answer is wrong."};
   struct fault fault = {0};
   tconv3d_device_info *list;
   size_t count;
@@ -161,6 +183,7 @@ int cmd_doctor(int argc, char **argv) {
   print_environment();
   print_cache();
   if (!device_list(&list, &count, &fault)) return command_error(&fault);
+  print_clblast(list, count);
   printf("\n");
   if (count) device_list_print(list, count);
   for (size_t i = 0; i < count; i++) device_facts_print(&list[i]);

@@ -10,37 +10,62 @@
 #include "tconv3d/command.h"
 #include "tconv3d/progress.h"
 #include "tconv3d/shapes.h"
+#include "tconv3d/tune_clblast.h"
 
 struct tune_options {
   struct device_options device;
   const char *shapes, *export_path, *import_path;
   double seconds;
   int64_t candidates;
+  struct clblast_job clblast;
   tconv3d_operation operation;
   tconv3d_desc layouts; /* whose layouts are taken */
 };
 
-enum { KEY_SHAPES = 512, KEY_SECONDS, KEY_CANDIDATES, KEY_EXPORT, KEY_IMPORT, KEY_OP, KEY_LAYOUT };
+enum {
+  KEY_SHAPES = 512,
+  KEY_SECONDS,
+  KEY_CANDIDATES,
+  KEY_EXPORT,
+  KEY_IMPORT,
+  KEY_OP,
+  KEY_LAYOUT,
+  KEY_CLBLAST,
+  KEY_CLBLAST_SECONDS
+};
 
 static const struct argp_option tune_option_table[] = {
     {"shapes", KEY_SHAPES, "FILE", 0,
-     "the layers to tune (default: bench's built-in list, but none with --import or --export), a line each: name N Cin Cout "
+     "the layers to tune (default: bench's built-in list, but none with --import, --export or --clblast), a line each: name N "
+     "Cin Cout "
      "D,H,W kernel stride padding output_padding dilation groups",
      0},
     {"layout", KEY_LAYOUT, "LAYOUT", 0, "of x and y: ncdhw (default) or ndhwc", 0},
     {"op", KEY_OP, "OP", 0, "forward (default), grad-input, grad-weight or grad-bias", 0},
     {"seconds", KEY_SECONDS, "S", 0, "how long to measure each candidate (default 0.1)", 0},
     {"candidates", KEY_CANDIDATES, "N", 0, "how many candidates to measure at most for each layer (default 12)", 0},
+    {"clblast", KEY_CLBLAST, "TYPE", OPTION_ARG_OPTIONAL,
+     "search parameters for CLBlast's matrix products on this device, before any layers; TYPE of sums: f32 (default) or f64",
+     0},
+    {"clblast-seconds", KEY_CLBLAST_SECONDS, "S", 0, "how long that may take (default 150)", 0},
     {"import", KEY_IMPORT, "FILE", 0, "first, take the tunings of FILE into the cache", 0},
     {"export", KEY_EXPORT, "FILE", 0, "at last, write all tunings in the cache to FILE", 0},
     {0},
 };
 
-static error_t parse_seconds(const char *text, double *seconds, const struct argp_state *state) {
+static error_t parse_seconds(const char *option, const char *text, double most, double *seconds,
+                             const struct argp_state *state) {
   char *end;
   *seconds = strtod(text, &end);
-  if (*text && !*end && *seconds > 0 && *seconds <= 3600) return 0;
-  return parse_fault(state, "--seconds '%s': it must be a number above 0 and up to 3600", text);
+  if (*text && !*end && *seconds > 0 && *seconds <= most) return 0;
+  return parse_fault(state, "%s '%s': it must be a number above 0 and up to %g", option, text, most);
+}
+
+static error_t parse_clblast(const char *text, struct clblast_job *job, const struct argp_state *state) {
+  job->wanted = true;
+  job->dtype = text && !strcmp(text, "f64") ? TCONV3D_F64 : TCONV3D_F32;
+  if (!text || !strcmp(text, "f32") || !strcmp(text, "f64")) return 0;
+  return parse_fault(state, "--clblast '%s': it must be f32 or f64", text);
 }
 
 static error_t parse_candidates(const char *text, int64_t *candidates, const struct argp_state *state) {
@@ -53,7 +78,9 @@ static error_t parse_tune(int key, char *arg, struct argp_state *state) {
   switch (key) {
   case ARGP_KEY_INIT: state->child_inputs[0] = &options->device; return 0;
   case KEY_SHAPES: options->shapes = arg; return 0;
-  case KEY_SECONDS: return parse_seconds(arg, &options->seconds, state);
+  case KEY_SECONDS: return parse_seconds("--seconds", arg, 3600, &options->seconds, state);
+  case KEY_CLBLAST: return parse_clblast(arg, &options->clblast, state);
+  case KEY_CLBLAST_SECONDS: return parse_seconds("--clblast-seconds", arg, 86400, &options->clblast.seconds, state);
   case KEY_CANDIDATES: return parse_candidates(arg, &options->candidates, state);
   case KEY_OP: return parse_operation(arg, TCONV3D_GRAD_BIAS, &options->operation, state_fault(state)) ? 0 : EINVAL;
   case KEY_LAYOUT: return parse_layout(arg, &options->layouts, state_fault(state)) ? 0 : EINVAL;
@@ -213,24 +240,29 @@ static bool tune_all(tconv3d_context *context, const struct tune_options *option
   return done;
 }
 
-static bool tune_on_device(const struct tune_options *options, struct fault *fault) {
+static bool tune_layers(tconv3d_context *context, const struct tune_options *options, struct fault *fault) {
   struct shapes shapes;
-  tconv3d_context *context;
-  tconv3d_device_info device;
-  if (!options->shapes && (options->import_path || options->export_path)) return true;
   if (!shapes_read(options->shapes, &shapes, fault)) return false;
-  bool done = open_context(&options->device, &context, &device, fault);
-  if (done) {
-    printf("%s\n", device.name);
-    done = tune_all(context, options, &shapes, fault);
-    tconv3d_context_destroy(context);
-  }
+  bool done = tune_all(context, options, &shapes, fault);
   shapes_free(&shapes);
   return done;
 }
 
+static bool tune_on_device(const struct tune_options *options, struct fault *fault) {
+  tconv3d_context *context;
+  tconv3d_device_info device;
+  bool layers = options->shapes || !(options->import_path || options->export_path || options->clblast.wanted);
+  if (!layers && !options->clblast.wanted) return true;
+  if (!open_context(&options->device, &context, &device, fault)) return false;
+  printf("%s\n", device.name);
+  bool done = (!options->clblast.wanted || tune_clblast(context, &options->clblast, fault)) &&
+              (!layers || tune_layers(context, options, fault));
+  tconv3d_context_destroy(context);
+  return done;
+}
+
 int cmd_tune(int argc, char **argv) {
-  struct tune_options options = {.seconds = 0.1, .candidates = 12};
+  struct tune_options options = {.seconds = 0.1, .candidates = 12, .clblast = {.seconds = 150}};
   struct fault fault = {0};
   struct output output = {0};
   if (!command_parse(&tune_argp, argc, argv, &options, &fault)) return command_error(&fault);

@@ -128,10 +128,12 @@ typedef struct tconv3d_plan_options {
   tconv3d_epilogue epilogue;
   int self_test; /* 1: each kernel is tested on known values before the plan uses it, once in a context and for what the cache
                     has of it; -1: not; 0: as the variable TCONV3D_SELF_TEST says, 0 or 1, and where it is not set, tested */
-  /* 1: algorithms that call CLBlast may serve an adopted context too. CLBlast keeps caches and parameters for the whole process
-   * and retains a cl_context from its first use until the last tconv3d context that used it is destroyed, which empties its
-   * caches; it is not safe if the process calls it by other ways at the same time. 0: they serve only contexts that
-   * tconv3d_context_create made. */
+  /* 1: algorithms that call CLBlast may be chosen by prediction, and serve an adopted context too. CLBlast compiles all that it
+   * has for a product, tens of seconds on a CPU, in the first plan that uses it in a process; it keeps caches and parameters
+   * for the whole process and retains a cl_context from its first use until the last tconv3d context that used it is destroyed,
+   * which empties its caches; it is not safe if the process calls it by other ways at the same time. One call is inside CLBlast
+   * at a time: others wait, for its compiler too. 0: they serve only contexts that tconv3d_context_create made, and only where
+   * they are named or were found the fastest by tuning. */
   int allow_clblast;
 } tconv3d_plan_options;
 #define TCONV3D_PLAN_OPTIONS_INIT \
@@ -331,8 +333,51 @@ typedef struct tconv3d_tune_result {
 TCONV3D_API tconv3d_status tconv3d_tune(tconv3d_context *context, const tconv3d_desc *desc, const tconv3d_tune_options *options,
                                         tconv3d_tune_result *result);
 
+/* ---- CLBlast's parameters ----
+ * CLBlast makes its kernels by parameters, and knows good ones for the devices that somebody tuned it on; on others it may
+ * reach a tenth of what it could. They are looked for only where this is called. What is found is kept in the cache for the
+ * device, its driver and CLBlast's version, and is CLBlast's own for the rest of the process, and of every later one from the
+ * first plan on that multiplies by it: they are checked before, and damaged ones are passed over. tconv3d_tunings_export
+ * carries them too. */
+typedef struct tconv3d_clblast_options {
+  size_t struct_size;  /* sizeof(tconv3d_clblast_options), as TCONV3D_CLBLAST_OPTIONS_INIT sets it */
+  cl_device_id device; /* NULL: the context's first device */
+  double seconds;      /* how long to search, above 0, at most 86400. A candidate that was begun is finished, at least one is
+                          measured, and CLBlast may take a minute to compile one. */
+  tconv3d_dtype dtype; /* of the sums: TCONV3D_F32 (for float16 and bfloat16 too) or TCONV3D_F64 */
+  tconv3d_progress progress; /* may be NULL; another number than 0 cancels before the next candidate */
+  void *user;
+} tconv3d_clblast_options;
+#define TCONV3D_CLBLAST_OPTIONS_INIT \
+  { sizeof(tconv3d_clblast_options), NULL, 150.0, TCONV3D_F32, NULL, NULL }
+
+typedef struct tconv3d_clblast_result {
+  double before, after; /* FLOP/s of a product 512 x 512 x 512, with what served until now (0: it failed) and with the best */
+  size_t measured, skipped; /* candidates that ran right, and that are not for the device, were refused or wrong */
+  int better, stored;   /* 1: at least 1 % faster; 1: and in the cache. What is no better is not kept, though CLBlast goes on
+                           with it in this process where it had been told nothing: it does not give its own ones back. */
+  char parameters[256]; /* the best, as in the text of tconv3d_tunings_export */
+} tconv3d_clblast_result;
+
+/* Searches a table of parameters in its order, as far as the time goes; each candidate must multiply right. Blocks. Works in a
+ * cl_context of its own, but CLBlast's parameters are the process's: other threads' products stay right meanwhile, and compile
+ * again. options and result may be NULL. Errors: UNSUPPORTED (built without CLBlast, no doubles, no candidate for the device),
+ * INVALID_ARGUMENT, INVALID_PARAMETER (options), CANCELLED; what the last candidate failed with, where none ran. */
+TCONV3D_API tconv3d_status tconv3d_tune_clblast(tconv3d_context *context, const tconv3d_clblast_options *options,
+                                                tconv3d_clblast_result *result);
+
+typedef struct tconv3d_clblast_info {
+  char version[32];   /* of CLBlast; "" where the library was built without it */
+  int tuned, damaged; /* 1: the cache has parameters for the device and this version; 1: it has what is none, and is ignored */
+  double flops_per_second; /* that were measured with them; 0 if not tuned */
+  char parameters[256];    /* "" if not tuned */
+} tconv3d_clblast_info;
+/* Asks the cache; nothing is built. device NULL: for the version alone. */
+TCONV3D_API tconv3d_status tconv3d_clblast_query(cl_device_id device, tconv3d_dtype dtype, tconv3d_clblast_info *info);
+
 /* All tunings in the cache, of every device, as a text for people and for tconv3d_tunings_import: a line "tconv3d tunings 1",
- * then for each device a line "device", what identifies it after two blanks, and its layers, a line each. text is the caller's
+ * then for each device a line "device", what identifies it after two blanks, and its layers, a line each, and CLBlast's
+ * parameters. text is the caller's
  * to free(); without any cache or tuning it is the first line. count (may be NULL): how many tunings. */
 TCONV3D_API tconv3d_status tconv3d_tunings_export(char **text, size_t *count);
 

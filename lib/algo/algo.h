@@ -27,6 +27,7 @@ typedef struct t3_problem {
   tconv3d_device_info device;
   tconv3d_epilogue epilogue;
   const char *no_products; /* why matrix products may not be used, static; NULL where they may */
+  bool products_welcome;   /* they may be chosen by prediction alone, though CLBlast compiles for long */
   /* Of sums: bytes of one, vectors of the device and of its multiply-add units in sums, registers for such vectors. */
   int64_t real_size, width, fma_width, registers;
 } t3_problem;

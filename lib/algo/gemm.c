@@ -9,9 +9,12 @@
 #include "algo/padded.h"
 #include "base/checked.h"
 
-/* The workspace is no larger, however large the layer: the rest is done in slices of positions or images. */
-static const int64_t WORKSPACE_CAP = (int64_t)256 << 20;
 enum { GATHER, SINGLE };
+
+/* KiB that the workspace may take, the second number of a variant: the rest is done in slices of positions or images. Less is
+ * slower, and for devices or calls that have no more. */
+static const int64_t caps[] = {256 << 10, 16 << 10, 1 << 10, 64};
+enum { NUM_CAPS = sizeof caps / sizeof *caps };
 
 /* One phase: its taps, positions in an image, and the offset of its first tap along each axis. */
 struct phase {
@@ -40,16 +43,16 @@ static struct phase phase_at(const t3_problem *problem, int64_t index) {
 static int64_t column(const t3_layer *layer, const struct phase *phase) {
   return phase->all_taps * layer->in_channels + layer->out_channels;
 }
-static int64_t cap_of(const t3_problem *problem) {
-  int64_t cap = t3_min(WORKSPACE_CAP, (int64_t)(problem->device.max_buffer_bytes / 2));
+static int64_t cap_of(const t3_problem *problem, int64_t kib) {
+  int64_t cap = t3_min(kib << 10, (int64_t)(problem->device.max_buffer_bytes / 2));
   return cap / problem->real_size;
 }
-static int64_t slice_of(const t3_problem *problem, const struct phase *phase) {
+static int64_t slice_of(const t3_problem *problem, const struct phase *phase, int64_t kib) {
   int64_t all = problem->layer.batch * phase->positions;
-  return t3_max(t3_min(all, cap_of(problem) / column(&problem->layer, phase)), 1);
+  return t3_max(t3_min(all, cap_of(problem, kib) / column(&problem->layer, phase)), 1);
 }
-static int64_t slices_of(const t3_problem *problem, const struct phase *phase) {
-  int64_t slice = slice_of(problem, phase), all = problem->layer.batch * phase->positions;
+static int64_t slices_of(const t3_problem *problem, const struct phase *phase, int64_t kib) {
+  int64_t slice = slice_of(problem, phase, kib), all = problem->layer.batch * phase->positions;
   return all / slice + (all % slice != 0);
 }
 
@@ -58,15 +61,15 @@ static int64_t image_of(const t3_problem *problem) {
   return problem->layer.out_channels * problem->layer.taps * problem->layer.axis[T3_D].in * problem->layer.axis[T3_H].in *
          problem->layer.axis[T3_W].in;
 }
-static int64_t images_of(const t3_problem *problem) {
-  return t3_max(t3_min(problem->layer.batch, cap_of(problem) / t3_max(image_of(problem), 1)), 1);
+static int64_t images_of(const t3_problem *problem, int64_t kib) {
+  return t3_max(t3_min(problem->layer.batch, cap_of(problem, kib) / t3_max(image_of(problem), 1)), 1);
 }
-static int64_t single_launches(const t3_problem *problem) {
-  int64_t images = images_of(problem), batch = problem->layer.batch, slices = batch / images + (batch % images != 0);
+static int64_t single_launches(const t3_problem *problem, int64_t kib) {
+  int64_t images = images_of(problem, kib), batch = problem->layer.batch, slices = batch / images + (batch % images != 0);
   return slices + (problem->layer.groups == 1 ? slices : batch);
 }
 
-static bool can_be_single(const t3_problem *problem) {
+static bool can_be_single(const t3_problem *problem, int64_t kib) {
   const t3_layer *layer = &problem->layer;
   bool meets = layer->transposed && layer->x.dense && t3_is_real(problem, layer->dtype);
   for (int a = 0; a < 3; ++a) {
@@ -74,16 +77,20 @@ static bool can_be_single(const t3_problem *problem) {
     meets = meets && !axis->convolves && axis->kernel == axis->stride && !axis->padding &&
             axis->out == axis->in * axis->stride && (axis->dilation == 1 || axis->kernel == 1);
   }
-  return meets && image_of(problem) <= cap_of(problem) && single_launches(problem) <= T3_MAX_LAUNCHES;
+  return meets && image_of(problem) <= cap_of(problem, kib) && single_launches(problem, kib) <= T3_MAX_LAUNCHES;
 }
 
-static bool can_gather(const t3_problem *problem) {
+static int64_t gather_launches(const t3_problem *problem, int64_t kib) {
   int64_t count = num_phases(problem), launches = 0;
   for (int64_t i = 0; i < count && i <= T3_MAX_LAUNCHES && launches <= T3_MAX_LAUNCHES; ++i) {
     struct phase phase = phase_at(problem, i);
-    launches += slices_of(problem, &phase) * (phase.all_taps ? 3 : 1);
+    launches += slices_of(problem, &phase, kib) * (phase.all_taps ? 3 : 1);
   }
-  return launches <= T3_MAX_LAUNCHES;
+  return launches;
+}
+
+static bool can_gather(const t3_problem *problem, int64_t kib) {
+  return gather_launches(problem, kib) <= T3_MAX_LAUNCHES;
 }
 
 static bool applicable(const t3_problem *problem, char *why, size_t capacity) {
@@ -96,14 +103,23 @@ static bool applicable(const t3_problem *problem, char *why, size_t capacity) {
   if (!t3_padded_check(problem, 1, why, capacity)) return false;
   if (t3_max(layer->x.span, layer->w_count + layer->out_channels) > INT32_MAX)
     return snprintf(why, capacity, "CLBlast counts elements in 32 bits"), false;
-  if (can_be_single(problem) || can_gather(problem)) return true;
+  if (can_be_single(problem, caps[0]) || can_gather(problem, caps[0])) return true;
   return snprintf(why, capacity, "it would need more than %d launches a call", T3_MAX_LAUNCHES), false;
 }
 
+/* Of the smaller workspaces only those that are smaller for this layer. */
 static size_t variants(const t3_problem *problem, t3_variant *list) {
   size_t count = 0;
-  if (can_be_single(problem)) list[count++] = (t3_variant){{SINGLE}};
-  if (can_gather(problem)) list[count++] = (t3_variant){{GATHER}};
+  for (int64_t i = 0, before = 0; i < NUM_CAPS && can_be_single(problem, caps[i]); ++i) {
+    int64_t launches = single_launches(problem, caps[i]);
+    if (launches != before) list[count++] = (t3_variant){{SINGLE, caps[i]}};
+    before = launches;
+  }
+  for (int64_t i = 0, before = 0; i < NUM_CAPS && can_gather(problem, caps[i]); ++i) {
+    int64_t launches = gather_launches(problem, caps[i]);
+    if (launches != before) list[count++] = (t3_variant){{GATHER, caps[i]}};
+    before = launches;
+  }
   return count;
 }
 
@@ -114,7 +130,8 @@ static double cost(const t3_problem *problem, const t3_variant *variant) {
   double efficiency = gpu ? 0.25 : 0.06;
   double gathered = single ? 0 : (double)layer->x_count * (double)layer->taps;
   double moved = (2 * gathered + 3 * (double)layer->y_count) * sizeof(float) / (gpu ? 200e9 : 2e9);
-  double launches = single ? 2 : 3 * (double)num_phases(problem);
+  int64_t kib = variant->number[1];
+  double launches = (double)(single ? single_launches(problem, kib) : gather_launches(problem, kib));
   return t3_layer_flops(layer) / 2 / (t3_device_rate(&problem->device) * efficiency) + moved + launches * 30e-6;
 }
 
@@ -169,12 +186,12 @@ static void store_slice(const t3_problem *problem, const struct phase *p, int64_
   add_residual(problem, launch);
 }
 
-static void run_gathered(const t3_problem *problem, t3_recipe *recipe) {
+static void run_gathered(const t3_problem *problem, int64_t kib, t3_recipe *recipe) {
   const t3_layer *layer = &problem->layer;
   int64_t phases = num_phases(problem), weights = 0, most = 0;
   for (int64_t i = 0; i < phases; ++i) {
     struct phase phase = phase_at(problem, i);
-    int64_t slice = slice_of(problem, &phase), all = layer->batch * phase.positions;
+    int64_t slice = slice_of(problem, &phase, kib), all = layer->batch * phase.positions;
     for (int64_t first = 0; first < all; first += slice) {
       int64_t count = t3_min(slice, all - first);
       if (phase.all_taps) gather_slice(problem, &phase, first, count, recipe);
@@ -207,9 +224,9 @@ static void multiply_images(const t3_problem *problem, int64_t first, int64_t im
   }
 }
 
-static void run_single(const t3_problem *problem, t3_recipe *recipe) {
+static void run_single(const t3_problem *problem, int64_t kib, t3_recipe *recipe) {
   const t3_layer *layer = &problem->layer;
-  int64_t images = images_of(problem);
+  int64_t images = images_of(problem, kib);
   for (int64_t first = 0; first < layer->batch; first += images) {
     int64_t count = t3_min(images, layer->batch - first);
     multiply_images(problem, first, count, recipe);
@@ -235,9 +252,9 @@ static tconv3d_status recipe(const t3_problem *problem, const t3_variant *varian
   recipe->pack = (t3_launch){.kernel = "gemm_pack", .local = local_size(&problem->device), .items = packed};
   T3_ARGS(&recipe->pack, {T3_WEIGHT, 0}, {T3_BIAS, 0}, {T3_PACKED, 0}, {T3_NUMBER, layer->has_bias});
   if (single)
-    run_single(problem, recipe);
+    run_single(problem, variant->number[1], recipe);
   else
-    run_gathered(problem, recipe);
+    run_gathered(problem, variant->number[1], recipe);
   /* The last launch has its residual: t3_end_recipe adds it once more. */
   if (problem->epilogue.residual != 0) --recipe->run[recipe->num_run - 1].num_args;
   t3_end_recipe(problem, packed, recipe);

@@ -8,6 +8,8 @@
 
 #include <tconv3d/tconv3d.h>
 
+#include "blas/parameters.h"
+
 /* c = a times b, batch times: a is [m][k], b is [k][n] with rows b_row apart, c is [m][n], all row-major. Starts and steps
  * (from one matrix of the batch to the next; 0: the same) are in elements. */
 typedef struct t3_matrices {
@@ -19,6 +21,16 @@ typedef struct t3_matrices {
 
 /* NULL where products can be computed, else why not. */
 const char *t3_blas_missing(void);
+
+/* CLBlast's version, as "1.5.3"; "" without it. Static storage. */
+const char *t3_blas_version(void);
+
+/* Makes the process's products on a device by these parameters, which are valid for it, from now on; nothing happens if they
+ * are those already. What was compiled before for any device is compiled again. There is no way back to CLBlast's own. */
+tconv3d_status t3_blas_use(cl_device_id device, bool doubles, const t3_blas_parameters *parameters);
+
+/* Whether t3_blas_use was called for the device, and with what at last. */
+bool t3_blas_used(cl_device_id device, bool doubles, t3_blas_parameters *parameters);
 
 /* Enqueues a product on an in-order queue of the library's own, which may compile first. After a failure some of its commands
  * may be on the queue; they write no c. */

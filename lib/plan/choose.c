@@ -125,10 +125,21 @@ static bool choose_tuned(const t3_problem *problem, t3_store *store, const char 
   return true;
 }
 
+/* The problem as the prediction may see it. In the first plan of a process that multiplies CLBlast compiles all of its kernels,
+ * for tens of seconds on a CPU: nobody is to be surprised by that. */
+static t3_problem predictable(const t3_problem *problem, const char *name) {
+  t3_problem seen = *problem;
+  if (!name && !seen.no_products && !seen.products_welcome)
+    seen.no_products =
+        "CLBlast compiles for long: it serves where named, where measured to be best, or with options.allow_clblast";
+  return seen;
+}
+
 tconv3d_status t3_choose(const t3_problem *problem, t3_store *store, const char *name, const t3_tries *tries,
                          t3_candidate *chosen, t3_text *explanation) {
   if (name) T3_TRY(check_name(problem, name));
-  if (!choose(problem, name, tries, chosen, explanation))
+  const t3_problem seen = predictable(problem, name);
+  if (!choose(&seen, name, tries, chosen, explanation))
     return t3_fail(TCONV3D_UNSUPPORTED, "no algorithm can serve this layer");
   if (choose_tuned(problem, store, name, tries, chosen, explanation)) return TCONV3D_OK;
   t3_text_append(explanation, "chosen %s: %s\n", name ? "by name" : "as the least predicted time", chosen->algorithm->name);

@@ -187,11 +187,18 @@ static tconv3d_status run_once(const struct host_call *call, bool *touched) {
 
 enum { PARTS = 8 }; /* of launches, before images are parted */
 
+/* How much is done at a time: so many images, launches in so many parts, as little workspace as can be. */
+struct portion {
+  int64_t images, parts;
+  bool frugal;
+};
+
 /* From image first on so many, with launches in parts. */
-static tconv3d_status run_portion(const struct host_call *call, int64_t first, int64_t images, int64_t parts, bool *touched) {
+static tconv3d_status run_portion(const struct host_call *call, int64_t first, int64_t images, const struct portion *how,
+                                  bool *touched) {
   const t3_layer *layer = &call->plan->problem.layer;
-  if (images == layer->batch && parts == 1) return run_once(call, touched);
-  tconv3d_plan *plan = t3_smaller_plan(call->plan, images, parts);
+  if (images == layer->batch && how->parts == 1) return run_once(call, touched);
+  tconv3d_plan *plan = t3_smaller_plan(call->plan, images, how->parts, how->frugal);
   if (!plan) return TCONV3D_UNSUPPORTED;
   struct host_call portion = *call;
   tconv3d_weights lent;
@@ -213,13 +220,15 @@ static tconv3d_status run_portion(const struct host_call *call, int64_t first, i
 
 /* The next smaller portion; false: there is none. Sums over images, as gradients of weights and biases are, cannot be parted by
  * them. */
-static bool shrink(const struct host_call *call, int64_t *images, int64_t *parts) {
-  if (*parts == 1) {
-    *parts = PARTS;
-    return true;
-  }
-  if (call->gradient || *images == 1) return false;
-  *images = t3_ceil_div(*images, 2);
+static bool shrink(const struct host_call *call, struct portion *portion) {
+  if (portion->parts == 1)
+    portion->parts = PARTS;
+  else if (!call->gradient && portion->images > 1)
+    portion->images = t3_ceil_div(portion->images, 2);
+  else if (!call->gradient && !portion->frugal)
+    portion->frugal = true;
+  else
+    return false;
   return true;
 }
 
@@ -232,19 +241,20 @@ static tconv3d_status nothing_smaller(tconv3d_status status, const char *message
 
 /* After a failure that less work at a time might not have, goes on with less from where it was. */
 static tconv3d_status go_on(const struct host_call *call, tconv3d_status failed, bool touched) {
-  int64_t batch = call->plan->problem.layer.batch, images = batch, parts = 1, first = 0;
+  int64_t batch = call->plan->problem.layer.batch, first = 0;
+  struct portion portion = {batch, 1, false};
   char *message = t3_message_save();
-  while (first < batch && t3_is_recoverable(failed) && !(touched && reads_target(call)) && shrink(call, &images, &parts)) {
+  while (first < batch && t3_is_recoverable(failed) && !(touched && reads_target(call)) && shrink(call, &portion)) {
     t3_pool_trim(call->plan->context->pool);
     tconv3d_status status = TCONV3D_OK;
     for (touched = false; first < batch && status == TCONV3D_OK; touched = touched && status != TCONV3D_OK) {
-      int64_t now = t3_min(images, batch - first);
-      status = run_portion(call, first, now, parts, &touched);
+      int64_t now = t3_min(portion.images, batch - first);
+      status = run_portion(call, first, now, &portion, &touched);
       if (status == TCONV3D_OK) first += now;
     }
     if (status != TCONV3D_OK && status != TCONV3D_UNSUPPORTED) failed = status;
   }
-  tconv3d_status status = first < batch ? nothing_smaller(failed, message, images, batch) : TCONV3D_OK;
+  tconv3d_status status = first < batch ? nothing_smaller(failed, message, portion.images, batch) : TCONV3D_OK;
   if (status == TCONV3D_OK)
     t3_message_restore(message);
   else

@@ -186,6 +186,7 @@ tconv3d_status t3_problem_init(const t3_slot *slot, const t3_request *request, t
   problem->epilogue = request->epilogue;
   problem->device = slot->info;
   problem->no_products = no_products(slot, request);
+  problem->products_welcome = request->allow_clblast;
   T3_TRY(set_reals(slot, problem));
   T3_TRY(check_constant(problem, "beta", request->beta));
   T3_TRY(check_epilogue(problem));

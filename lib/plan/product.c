@@ -4,6 +4,7 @@
 #include "base/status.h"
 #include "blas/blas.h"
 #include "device/clerror.h"
+#include "tune/blas_tuning.h"
 
 static t3_matrices matrices_of(const t3_launch *launch, const t3_binding *binding) {
   const t3_matmul *product = &launch->product;
@@ -88,6 +89,10 @@ static tconv3d_status warm(tconv3d_context *context, const t3_slot *slot, const 
 }
 
 tconv3d_status t3_products_warm(tconv3d_context *context, const t3_slot *slot, const t3_recipe *recipe) {
+  const t3_matmul *first = NULL;
+  for (int i = 0; i < recipe->num_run && !first; ++i)
+    if (recipe->run[i].product.m) first = &recipe->run[i].product;
+  if (first) t3_blas_use_tuning(context->store, &slot->info, first->doubles);
   for (int i = 0; i < recipe->num_run; ++i) {
     const t3_matmul *product = &recipe->run[i].product;
     bool done = product->m == 0;

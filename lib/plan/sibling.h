@@ -10,4 +10,8 @@
  * thread's message stays as it is. */
 bool t3_sibling(const tconv3d_plan *plan, const tconv3d_desc *desc, t3_problem *problem, t3_recipe *recipe);
 
+/* The same by that variant of the plan's algorithm that wants the least workspace, which may make other numbers of the same
+ * launches. */
+bool t3_frugal_sibling(const tconv3d_plan *plan, const tconv3d_desc *desc, t3_problem *problem, t3_recipe *recipe);
+
 #endif

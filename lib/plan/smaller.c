@@ -6,8 +6,8 @@
 #include "plan/sibling.h"
 #include "plan/split.h"
 
-static bool set_recipe(const tconv3d_plan *from, int64_t parts, tconv3d_plan *plan) {
-  if (!t3_sibling(from, &plan->desc, &plan->problem, &plan->recipe)) return false;
+static bool set_recipe(const tconv3d_plan *from, int64_t parts, bool frugal, tconv3d_plan *plan) {
+  if (!(frugal ? t3_frugal_sibling : t3_sibling)(from, &plan->desc, &plan->problem, &plan->recipe)) return false;
   double part = t3_layer_flops(&plan->problem.layer) / t3_layer_flops(&from->problem.layer);
   plan->chosen.seconds *= part;
   t3_split_launches(&plan->problem, plan->chosen.seconds, &plan->recipe);
@@ -16,7 +16,7 @@ static bool set_recipe(const tconv3d_plan *from, int64_t parts, tconv3d_plan *pl
   return true;
 }
 
-tconv3d_plan *t3_smaller_plan(const tconv3d_plan *from, int64_t batch, int64_t parts) {
+tconv3d_plan *t3_smaller_plan(const tconv3d_plan *from, int64_t batch, int64_t parts, bool frugal) {
   tconv3d_plan *plan = calloc(1, sizeof *plan);
   if (!plan) return NULL;
   atomic_init(&plan->references, 1);
@@ -27,7 +27,7 @@ tconv3d_plan *t3_smaller_plan(const tconv3d_plan *from, int64_t batch, int64_t p
   plan->chosen = from->chosen;
   plan->mark = from->mark;
   plan->program = from->program;
-  if (set_recipe(from, parts, plan)) {
+  if (set_recipe(from, parts, frugal, plan)) {
     t3_plan_steps(plan);
     return plan;
   }

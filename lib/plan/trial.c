@@ -8,6 +8,7 @@
 #include "base/status.h"
 #include "device/clerror.h"
 #include "store/store.h"
+#include "tune/blas_tuning.h"
 
 double t3_seconds_now(void) {
   struct timespec time;
@@ -77,6 +78,7 @@ static tconv3d_status make_tensors(t3_bench *bench, const t3_layer *layer) {
 tconv3d_status t3_bench_open(tconv3d_context *context, const t3_slot *slot, const t3_layer *layer, t3_bench *bench) {
   *bench = (t3_bench){0};
   T3_TRY(tconv3d_context_adopt(context->cl, &slot->info.device, 1, &bench->context));
+  t3_blas_use_tuning(context->store, &slot->info, layer->dtype == TCONV3D_F64); /* while there is a store */
   t3_store_close(bench->context->store);
   bench->context->store = NULL;
   bench->slot = t3_context_slot(bench->context, NULL);

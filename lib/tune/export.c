@@ -4,12 +4,14 @@
  *   device
  *     platform Portable Computing Language     the device's lines of the keys, two blanks before each
  *   layer ... = phase 16 6 2 1 0 0 in 12345 ns     a line each, of the device above
+ *   clblast 1.5.3 f32 = xgemm ... in 12345 ns      its parameters for CLBlast, if any
  *
  * In the order of the keys, so that equal stores give equal texts. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/status.h"
+#include "tune/blas_tuning.h"
 #include "tune/exchange.h"
 
 static int by_key(const void *a, const void *b) {
@@ -17,14 +19,23 @@ static int by_key(const void *a, const void *b) {
   return strcmp(x->key, y->key);
 }
 
-/* Keeps what visit_entry is shown, if it is a text that an import would take; a NUL inside ends it there. */
-static bool is_ours(const t3_entry *entry, size_t key_size, size_t value_size) {
+static bool is_blas(const t3_entry *entry, const char *line) {
+  t3_blas_tuning tuning;
+  return t3_blas_line_parse(&line) && !*line && t3_blas_tuning_parse(entry->value, &tuning);
+}
+
+static bool is_layer(const t3_entry *entry, const char *line) {
   t3_tuning tuning;
   t3_layer layer;
   tconv3d_operation operation;
+  return t3_tuning_parse(entry->value, &tuning) && t3_layer_parse(&line, &layer, &operation) == TCONV3D_OK && !*line;
+}
+
+/* Keeps what visit_entry is shown, if it is a text that an import would take; a NUL inside ends it there. */
+static bool is_ours(const t3_entry *entry, size_t key_size, size_t value_size) {
   const char *line = t3_entry_layer(entry);
-  return strlen(entry->key) == key_size && strlen(entry->value) == value_size && t3_tuning_parse(entry->value, &tuning) &&
-         line && t3_layer_parse(&line, &layer, &operation) == TCONV3D_OK && !*line;
+  return strlen(entry->key) == key_size && strlen(entry->value) == value_size && line &&
+         (is_blas(entry, line) || is_layer(entry, line));
 }
 
 static bool visit_entry(void *user, const void *key, size_t key_size, const void *value, size_t value_size) {

@@ -6,6 +6,7 @@
 
 #include "base/scan.h"
 #include "base/status.h"
+#include "tune/blas_tuning.h"
 #include "tune/exchange.h"
 
 struct reader {
@@ -42,17 +43,46 @@ static tconv3d_status add_to_device(struct reader *reader) {
   return TCONV3D_OK;
 }
 
+/* Frees both. */
+static tconv3d_status add_texts(struct reader *reader, t3_text *key, t3_text *value) {
+  bool added = t3_text_ok(&reader->device) && t3_text_ok(key) && t3_text_ok(value) &&
+               t3_entries_add(&reader->entries, key->data, key->size, value->data, value->size);
+  t3_text_free(key);
+  t3_text_free(value);
+  return added ? TCONV3D_OK : no_memory();
+}
+
 static tconv3d_status add_entry(struct reader *reader, const t3_layer *layer, tconv3d_operation operation,
                                 const t3_tuning *tuning) {
   t3_text key = {0}, value = {0};
   t3_text_append_bytes(&key, reader->device.data, reader->device.size);
   t3_layer_print(layer, operation, &key); /* as it is looked up, however its numbers were written */
   t3_tuning_print(tuning, &value);
-  bool added = t3_text_ok(&reader->device) && t3_text_ok(&key) && t3_text_ok(&value) &&
-               t3_entries_add(&reader->entries, key.data, key.size, value.data, value.size);
-  t3_text_free(&key);
-  t3_text_free(&value);
-  return added ? TCONV3D_OK : no_memory();
+  return add_texts(reader, &key, &value);
+}
+
+static tconv3d_status check_device(const struct reader *reader) {
+  if (reader->device.size > strlen(T3_TUNING_PREFIX)) return TCONV3D_OK;
+  return wrong(reader, "before a layer must stand 'device' and the device's lines");
+}
+
+/* Parameters are judged where they are used: what is right for a device is known on that device alone. */
+static tconv3d_status read_blas(struct reader *reader) {
+  const char *line = reader->line.data, *at = line;
+  t3_blas_tuning tuning;
+  T3_TRY(check_device(reader));
+  if (!t3_blas_line_parse(&at)) return wrong(reader, "after 'clblast' must stand its version and f32 or f64");
+  t3_text key = {0}, value = {0};
+  t3_text_append_bytes(&key, reader->device.data, reader->device.size);
+  t3_text_append_bytes(&key, line, (size_t)(at - line));
+  if (!t3_scan_literal(&at, " = ") || !t3_blas_tuning_parse(at, &tuning)) {
+    t3_text_free(&key);
+    return wrong(reader,
+                 "after CLBlast's version must stand ' = xgemm', 16 numbers, 'direct', 10, 'from', 1, and 'in 12345 ns'");
+  }
+  t3_blas_tuning_print(&tuning, &value);
+  reader->open = false;
+  return add_texts(reader, &key, &value);
 }
 
 static tconv3d_status read_layer(struct reader *reader) {
@@ -60,8 +90,7 @@ static tconv3d_status read_layer(struct reader *reader) {
   t3_layer layer;
   tconv3d_operation operation;
   t3_tuning tuning;
-  if (reader->device.size <= strlen(T3_TUNING_PREFIX))
-    return wrong(reader, "before a layer must stand 'device' and the device's lines");
+  T3_TRY(check_device(reader));
   tconv3d_status status = t3_layer_parse(&at, &layer, &operation);
   if (status != TCONV3D_OK) return wrong(reader, tconv3d_message());
   if (!t3_scan_literal(&at, " = ") || !t3_tuning_parse(at, &tuning))
@@ -86,6 +115,7 @@ static tconv3d_status read_line(struct reader *reader) {
   if (!reader->header) return read_header(reader);
   if (!strcmp(line, "device")) return begin_device(reader);
   if (!strncmp(line, "  ", 2)) return add_to_device(reader);
+  if (!strncmp(line, "clblast ", 8)) return read_blas(reader);
   if (is_layer(line)) return read_layer(reader);
   return wrong(reader, "it must be 'device', a line of a device after two blanks, or a layer");
 }
