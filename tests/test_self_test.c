@@ -46,6 +46,7 @@ static tconv3d_status make_plan(tconv3d_context *context, const char *algorithm,
                                 tconv3d_plan **plan) {
   tconv3d_desc desc = make_layer();
   tconv3d_plan_options options = TCONV3D_PLAN_OPTIONS_INIT;
+  options.allow_clblast = 1; /* so that prediction lists its algorithm too */
   options.algorithm = algorithm, options.operation = operation, options.self_test = self_test;
   return tconv3d_plan_create(context, &desc, &options, plan);
 }

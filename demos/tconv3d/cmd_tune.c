@@ -240,24 +240,25 @@ static bool tune_all(tconv3d_context *context, const struct tune_options *option
   return done;
 }
 
-static bool tune_layers(tconv3d_context *context, const struct tune_options *options, struct fault *fault) {
-  struct shapes shapes;
-  if (!shapes_read(options->shapes, &shapes, fault)) return false;
-  bool done = tune_all(context, options, &shapes, fault);
-  shapes_free(&shapes);
-  return done;
-}
-
-static bool tune_on_device(const struct tune_options *options, struct fault *fault) {
+static bool tune_on(const struct tune_options *options, const struct shapes *shapes, struct fault *fault) {
   tconv3d_context *context;
   tconv3d_device_info device;
-  bool layers = options->shapes || !(options->import_path || options->export_path || options->clblast.wanted);
-  if (!layers && !options->clblast.wanted) return true;
   if (!open_context(&options->device, &context, &device, fault)) return false;
   printf("%s\n", device.name);
   bool done = (!options->clblast.wanted || tune_clblast(context, &options->clblast, fault)) &&
-              (!layers || tune_layers(context, options, fault));
+              (!shapes || tune_all(context, options, shapes, fault));
   tconv3d_context_destroy(context);
+  return done;
+}
+
+/* A wrong list of layers is known before a device is asked for. */
+static bool tune_on_device(const struct tune_options *options, struct fault *fault) {
+  struct shapes shapes;
+  bool layers = options->shapes || !(options->import_path || options->export_path || options->clblast.wanted);
+  if (!layers) return !options->clblast.wanted || tune_on(options, NULL, fault);
+  if (!shapes_read(options->shapes, &shapes, fault)) return false;
+  bool done = tune_on(options, &shapes, fault);
+  shapes_free(&shapes);
   return done;
 }
 

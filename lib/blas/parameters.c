@@ -12,7 +12,7 @@ enum { KWID, MDIMAD, MDIMCD, NDIMBD, NDIMCD, PADA, PADB, VWMD, VWND, WGD };
 const char *const t3_direct_names[T3_XGEMM_DIRECT] = {"KWID", "MDIMAD", "MDIMCD", "NDIMBD", "NDIMCD",
                                                       "PADA", "PADB",   "VWMD",   "VWND",   "WGD"};
 
-/* From one to most, except for switches, which are 0 or 1. */
+/* None is above most; which of them may be 0 the rules say. */
 static bool in_range(const int64_t *value, int count, int64_t most) {
   for (int i = 0; i < count; ++i)
     if (value[i] < 0 || value[i] > most) return false;

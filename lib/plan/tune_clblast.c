@@ -18,10 +18,10 @@
 enum {
   LARGE = 512, /* rows and columns of each matrix */
   SMALL = 208, /* below T3_BLAS_BETWEEN, and no whole tiles */
-  RUNS = 5,
+  RUNS = 20,
   CHECKED = 64 /* elements of a product that are compared */
 };
-static const double most_seconds = 1;      /* of runs of one product */
+static const double most_seconds = 0.7;    /* of runs of one product: the longer, the likelier an undisturbed one */
 static const double clearly_faster = 1.01; /* what is less is no reason to store anything */
 static const double hardly_slower = 0.9;   /* small products may lose no more */
 
