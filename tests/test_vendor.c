@@ -193,7 +193,7 @@ static const struct row rows[] = {
     {1, 33, 20, 1, {2, 3, 6}, {2, 3, 3}, {2, 2, 2}, {0, 2, 1}, {2, 2, 3}},   /* dilation, phases without a tap */
     {1, 3, 12, 1, {2, 3, 9}, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}},    /* several taps of few channels */
 };
-enum { ROWS = sizeof rows / sizeof *rows };
+enum { ROWS = sizeof rows / sizeof *rows, LAYERS = 2 }; /* LAYERS of them for each multiplier: kernels take long to compile */
 
 static tconv3d_desc desc_of(const struct row *row) {
   tconv3d_desc desc = TCONV3D_DESC_INIT;
@@ -253,20 +253,20 @@ static size_t check_layer(const struct rig *rig, const struct asked *plain, int6
 
 static void check_multipliers(const struct rig *rig, bool twin) {
   static const tconv3d_operation operations[] = {TCONV3D_FORWARD, TCONV3D_FORWARD, TCONV3D_GRAD_INPUT, TCONV3D_CONVOLUTION};
+  const bool every = rig_number("TCONV3D_TEST_EVERY", 0) == 1;
   for (int m = 1; m < T3_MULTIPLIERS; ++m) {
     const int64_t number = t3_multiplier_number(m, twin);
-    size_t found = 0, checked = 0;
-    for (size_t i = 0; i < ROWS; ++i) {
+    size_t checked = 0;
+    for (size_t turn = 0; turn < (every ? ROWS : LAYERS); ++turn) {
+      const size_t i = (turn + (size_t)m) % ROWS;
       struct rng rng = {seed + i + 100 * (uint64_t)m};
       struct asked asked = {.desc = desc_of(&rows[i]), .operation = operations[(i + (size_t)m) % 4], .seed = seed + i};
       if (asked.operation == TCONV3D_CONVOLUTION) asked.desc = convolution_like(&asked.desc);
       if (asked.operation == TCONV3D_GRAD_INPUT) asked.desc.has_bias = 0;
-      size_t there = check_layer(rig, &asked, number, &rng);
-      found += there, checked += there > 0;
+      checked += check_layer(rig, &asked, number, &rng) > 0;
     }
     print_message("# multiplier %d%s: %s: %zu layers\n", m, twin ? ", twin" : "", t3_multipliers[m].words, checked);
-    if (twin) assert_true(checked >= ROWS / 2);
-    (void)found;
+    if (twin) assert_true(checked >= 1);
   }
 }
 
