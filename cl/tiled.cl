@@ -15,12 +15,15 @@
  * Sums are stored by way of local memory, so that neighbouring work-items store neighbouring elements: STORE_ROWS rows of each
  * work-item at a time.
  *
- * packed: [group][tile of m][phase][step][TILE_K][TILE_M], zeros past the last channel and tap, then b (zeros when absent).
+ * How two tiles are multiplied is the MULTIPLIER's (multiplier.cl): tiles are rows of words, of one term or two.
+ *
+ * packed: [group][tile of m][phase][step][WORD_ROWS][PITCH_M], words, zeros past the last channel and tap, then b (zeros when
+ * absent).
  * Groups of work-items: COLUMNS_FIRST tiles of positions fastest, which share weights, then tiles of m and phases, which share
  * x.
  *
- * Required: what layer.cl, tile.cl and for all axes phases.cl ask, TAPS_AT_ONCE CHANNELS_AT_ONCE MERGED STORE_ROWS
- * COLUMNS_FIRST, X_CHANNELS_LAST and Y_CHANNELS_LAST (1: neighbouring channels, not positions, lie side by side). */
+ * Required: what layer.cl, tile.cl, multiplier.cl and for all axes phases.cl ask, TAPS_AT_ONCE CHANNELS_AT_ONCE MERGED
+ * STORE_ROWS COLUMNS_FIRST, X_CHANNELS_LAST and Y_CHANNELS_LAST (1: neighbouring channels, not positions, lie side by side). */
 #include "common.cl"
 #include "epilogue.cl"
 #include "layer.cl"
@@ -32,13 +35,16 @@
 #error "TAPS_ and CHANNELS_AT_ONCE, MERGED, STORE_ROWS, COLUMNS_FIRST and X_ and Y_CHANNELS_LAST are required"
 #endif
 
-#define ITEMS (ACROSS_M * ACROSS_N)
+#define M_FIRST Y_CHANNELS_LAST
+#include "multiplier.cl"
+#include "tile_product.cl"
+
 #define RESIDUES (RESIDUES_D * RESIDUES_H * RESIDUES_W)
 #define PHASES (MERGED ? 1 : RESIDUES)
 #define ROWS (MERGED ? GROUP_OUT * RESIDUES : GROUP_OUT)
 #define M_TILES ((ROWS + TILE_M - 1) / TILE_M)
 #define C_STEPS ((GROUP_IN + CHANNELS_AT_ONCE - 1) / CHANNELS_AT_ONCE)
-#define STEP_WEIGHTS (TILE_K * TILE_M)
+#define STEP_WEIGHTS (WORD_ROWS * PITCH_M)
 
 /* Before a phase lie its elder ones' taps; where some are taken at once each phase may end with fewer. */
 #define TAPS_D tap_start_d[RESIDUES_D]
@@ -67,7 +73,26 @@ static inline phase_t phase_of(uint index) {
   return p;
 }
 
-/* One work-item packs one row of one term of all steps that differ in their taps alone; those past the weights b. */
+/* Whether term k of a step is one: there may be more, to fill words and matrices. */
+#define IS_TERM(k) (TILE_K == TAPS_AT_ONCE * CHANNELS_AT_ONCE || (k) < TAPS_AT_ONCE * CHANNELS_AT_ONCE)
+
+/* A word from its parts, and a part: a value of x or w as the multiplier takes it. Words are of two bytes' types, whose values
+ * may be moved as bits, or of TF32. */
+#if !MATRICES
+#define X_PART(from) READ_X(from)
+#define W_PART(from) READ_W(from)
+#define JOIN(word, part, value) (value)
+#elif MULTIPLIER == MULTIPLY_TF32
+#define X_PART(from) to_tf32(READ_X(from))
+#define W_PART(from) to_tf32(READ_W(from))
+#define JOIN(word, part, value) (value)
+#else
+#define X_PART(from) ((uint) * (from))
+#define W_PART(from) ((uint) * (from))
+#define JOIN(word, part, value) ((word) | (value) << 16 * (part))
+#endif
+
+/* One work-item packs one row of one word of all steps that differ in their taps alone; those past the weights b. */
 __kernel void tiled_pack(ulong items, __global const W_STORED *restrict w, ulong w_start, __global const W_STORED *restrict b,
                          ulong b_start, __global REAL *restrict packed, ulong packed_start, long has_bias) {
   ulong item = get_global_id(0);
@@ -79,28 +104,31 @@ __kernel void tiled_pack(ulong items, __global const W_STORED *restrict w, ulong
     packed[ALL_WEIGHTS + item] = has_bias ? READ_W(b + b_start + item) : (REAL)0;
     return;
   }
-  const uint place = item % STEP_WEIGHTS, k = place / TILE_M;
+  const uint place = item % STEP_WEIGHTS, column = place % PITCH_M;
   item /= STEP_WEIGHTS;
-  const uint c = item % C_STEPS * CHANNELS_AT_ONCE + k % CHANNELS_AT_ONCE, c_step = item % C_STEPS;
+  const uint c_step = item % C_STEPS;
   item /= C_STEPS;
   const uint phase = item % PHASES;
   item /= PHASES;
-  const ulong row = item % M_TILES * TILE_M + place % TILE_M, m = MERGED ? row / RESIDUES : row;
+  const ulong row = column < TILE_M ? item % M_TILES * TILE_M + column : ROWS, m = MERGED ? row / RESIDUES : row;
   const ulong group = item / M_TILES;
   const phase_t p = phase_of(MERGED ? row % RESIDUES : phase);
   const int taps = MERGED ? 1 : p.taps_d * p.taps_h * p.taps_w;
 
   w += w_start;
-  packed += (item * TILE_STEPS + (MERGED ? 0 : p.start) + c_step) * STEP_WEIGHTS + place;
-  for (int step = 0; step < TAP_STEPS(taps); ++step, packed += (ulong)C_STEPS * STEP_WEIGHTS) {
-    const int j = step * TAPS_AT_ONCE + k / CHANNELS_AT_ONCE;
-    REAL value = 0;
-    if (j < taps && c < GROUP_IN && row < ROWS) {
+  __global WORD *words = (__global WORD *)packed + (item * TILE_STEPS + (MERGED ? 0 : p.start) + c_step) * STEP_WEIGHTS + place;
+  for (int step = 0; step < TAP_STEPS(taps); ++step, words += (ulong)C_STEPS * STEP_WEIGHTS) {
+    WORD word = 0;
+    for (uint part = 0; part < WORD_TERMS; ++part) {
+      const uint k = place / PITCH_M * WORD_TERMS + part, c = c_step * CHANNELS_AT_ONCE + k % CHANNELS_AT_ONCE;
+      const int j = step * TAPS_AT_ONCE + k / CHANNELS_AT_ONCE;
+      if (!IS_TERM(k) || j >= taps || c >= GROUP_IN || row >= ROWS) continue;
       const int jw = j % p.taps_w, jh = j / p.taps_w % p.taps_h, jd = j / p.taps_w / p.taps_h;
-      value = READ_W(w + WEIGHT_AT(group, c, m, first_tap_d[p.ad] + jd * TAP_STEP_D, first_tap_h[p.ah] + jh * TAP_STEP_H,
-                                   first_tap_w[p.aw] + jw * TAP_STEP_W));
+      word = JOIN(word, part,
+                  W_PART(w + WEIGHT_AT(group, c, m, first_tap_d[p.ad] + jd * TAP_STEP_D, first_tap_h[p.ah] + jh * TAP_STEP_H,
+                                       first_tap_w[p.aw] + jw * TAP_STEP_W)));
     }
-    *packed = value;
+    *words = word;
   }
 }
 
@@ -119,14 +147,15 @@ static inline offset_t offset_of(const phase_t *p, int j) {
 /* How the work-items gather x: each so many columns, ITEMS apart, and rows; all together ROWS_AT_ONCE rows. */
 #define COLUMNS (TILE_N > ITEMS ? TILE_N / ITEMS : 1)
 #define ROWS_AT_ONCE (TILE_N > ITEMS ? 1 : ITEMS / TILE_N)
-#define GATHERED ((TILE_K + ROWS_AT_ONCE - 1) / ROWS_AT_ONCE)
+#define GATHERED ((WORD_ROWS + ROWS_AT_ONCE - 1) / ROWS_AT_ONCE)
 /* Vectors of weights of a step, and how many a work-item loads. */
-#define WEIGHT_SIDE (TILE_M % 4 ? 1 : 4)
+#define WEIGHT_SIDE (PITCH_M % 4 ? 1 : 4)
 #define WEIGHT_VECTORS (STEP_WEIGHTS / WEIGHT_SIDE)
 #define LOADED ((WEIGHT_VECTORS + ITEMS - 1) / ITEMS)
 
 /* Written so that nothing is asked where steps divide the channels: each answer would be kept in registers. */
-#define TERM_THERE(k, c) ((TILE_K % ROWS_AT_ONCE == 0 || (k) < TILE_K) && (GROUP_IN % CHANNELS_AT_ONCE == 0 || (c) < GROUP_IN))
+#define TERM_THERE(k, c) \
+  ((WORD_ROWS % ROWS_AT_ONCE == 0 || (k) < TILE_K) && IS_TERM(k) && (GROUP_IN % CHANNELS_AT_ONCE == 0 || (c) < GROUP_IN))
 
 /* A column of the tile that a work-item gathers: where x[0] of its t lies, and t itself in x; d is below any x past the last.
  */
@@ -137,19 +166,20 @@ typedef struct {
 
 /* What a work-item brings from memory for one step. */
 typedef struct {
-  REAL x[GATHERED][COLUMNS];
-  REAL w[LOADED * WEIGHT_SIDE];
+  WORD x[GATHERED][COLUMNS];
+  WORD w[LOADED * WEIGHT_SIDE];
 } fetched_t;
+#define WORD4 T3_PASTE(WORD, 4)
 
 /* One value of x under a tap, 0 outside. */
-static inline REAL gather(__global const X_STORED *restrict x, const column_t *column, offset_t o, bool real, long shift,
+static inline WORD gather(__global const X_STORED *restrict x, const column_t *column, offset_t o, bool real, long shift,
                           int in_d, int in_h, int in_w) {
   const bool inside = real && (uint)(column->d + o.d) < (uint)in_d && (uint)(column->h + o.h) < (uint)in_h &&
                       (uint)(column->w + o.w) < (uint)in_w;
-  return inside ? READ_X(x + column->at + shift) : (REAL)0;
+  return inside ? X_PART(x + column->at + shift) : (WORD)0;
 }
 
-#define TILE_X (TILE_K * TILE_N)
+#define TILE_X (WORD_ROWS * PITCH_N)
 #define BUFFER_REALS ((TILE_X + STEP_WEIGHTS + 3) / 4 * 4)
 #define TILE_REALS (2 * BUFFER_REALS)
 #define STORED_REALS (ACROSS_M * STORE_ROWS * TILE_N)
@@ -173,13 +203,14 @@ static inline REAL gather(__global const X_STORED *restrict x, const column_t *c
 #endif
 
 /* images: how many there are; t_: values of t of residue 0; x_ and y_: strides. */
-__attribute__((reqd_work_group_size(ITEMS, 1, 1))) __kernel void
+__attribute__((reqd_work_group_size(ITEMS, 1, 1))) SUB_GROUPS __kernel void
 tiled(ulong items, __global const X_STORED *restrict x, ulong x_start, __global const REAL *restrict packed, ulong packed_start,
       __global Y_STORED *Y_RESTRICT y, ulong y_start, long images, long in_d, long in_h, long in_w, long x_n, long x_c,
       long x_d, long x_h, long x_w, long out_d, long out_h, long out_w, long y_n, long y_c, long y_d, long y_h, long y_w,
       long n_tiles RESIDUAL_ARGS) {
   __local REAL4 room[(LOCAL_REALS + 3) / 4];
   __local long y_at[TILE_N];
+  PRODUCT_LOCAL
   ulong tile = get_global_id(0) / ITEMS; /* in a launch in parts too */
   if (tile * ITEMS >= items) return;     /* all of a work-group alike */
   const int item = get_local_id(0);
@@ -224,16 +255,10 @@ tiled(ulong items, __global const X_STORED *restrict x, ulong x_start, __global 
   }
 
   x += x_start + (long)group * GROUP_IN * x_c;
-  __global const REAL *weights =
-      packed + packed_start + ((group * M_TILES + m_tile) * TILE_STEPS + (MERGED ? 0 : p.start)) * STEP_WEIGHTS;
+  __global const WORD *weights = (__global const WORD *)(packed + packed_start) +
+                                 ((group * M_TILES + m_tile) * TILE_STEPS + (MERGED ? 0 : p.start)) * STEP_WEIGHTS;
   const int taps = MERGED ? 1 : p.taps_d * p.taps_h * p.taps_w, steps = TAP_STEPS(taps) * C_STEPS;
-  const int tn = Y_CHANNELS_LAST ? item / ACROSS_M : item % ACROSS_N, tm = Y_CHANNELS_LAST ? item % ACROSS_M : item / ACROSS_N;
-
-  REAL sums[BLOCK_M][BLOCK_N];
-#pragma unroll
-  for (int i = 0; i < BLOCK_M; ++i)
-#pragma unroll
-    for (int j = 0; j < BLOCK_N; ++j) sums[i][j] = 0;
+  BLOCK_SUMS
 
   /* Brings a step's values: channels from c on of taps from j on. */
   int next_c = 0, next_j = 0;
@@ -244,24 +269,30 @@ tiled(ulong items, __global const X_STORED *restrict x, ulong x_start, __global 
     if (step + 1 < steps) {
 #pragma unroll
       for (int r = 0; r < GATHERED; ++r) {
-        const int k = X_CHANNELS_LAST ? item / TILE_N * GATHERED + r : item / TILE_N + r * ROWS_AT_ONCE;
-        const int c = next_c + k % CHANNELS_AT_ONCE;
-#if TAPS_AT_ONCE > 1
-        const int j = next_j + k / CHANNELS_AT_ONCE;
-        const bool real = TERM_THERE(k, c) && j < taps;
-        o = offset_of(&p, j);
-#else
-        const bool real = TERM_THERE(k, c);
-#endif
-        const long shift = c * x_c + o.d * x_d + o.h * x_h + o.w * x_w;
+        const int row = X_CHANNELS_LAST ? item / TILE_N * GATHERED + r : item / TILE_N + r * ROWS_AT_ONCE;
 #pragma unroll
-        for (int i = 0; i < COLUMNS; ++i) f.x[r][i] = gather(x, &column[i], o, real, shift, in_d, in_h, in_w);
+        for (int i = 0; i < COLUMNS; ++i) f.x[r][i] = 0;
+#pragma unroll
+        for (int part = 0; part < WORD_TERMS; ++part) {
+          const int k = row * WORD_TERMS + part, c = next_c + k % CHANNELS_AT_ONCE;
+#if TAPS_AT_ONCE > 1
+          const int j = next_j + k / CHANNELS_AT_ONCE;
+          const bool real = TERM_THERE(k, c) && j < taps;
+          o = offset_of(&p, j);
+#else
+          const bool real = TERM_THERE(k, c);
+#endif
+          const long shift = c * x_c + o.d * x_d + o.h * x_h + o.w * x_w;
+#pragma unroll
+          for (int i = 0; i < COLUMNS; ++i)
+            f.x[r][i] = JOIN(f.x[r][i], part, gather(x, &column[i], o, real, shift, in_d, in_h, in_w));
+        }
       }
 #pragma unroll
       for (int v = 0; v < LOADED; ++v) {
         const int at = min(item + v * ITEMS, WEIGHT_VECTORS - 1);
 #if WEIGHT_SIDE == 4
-        const REAL4 four = ((__global const REAL4 *)weights)[at];
+        const WORD4 four = ((__global const WORD4 *)weights)[at];
         f.w[4 * v] = four.x, f.w[4 * v + 1] = four.y, f.w[4 * v + 2] = four.z, f.w[4 * v + 3] = four.w;
 #else
         f.w[v] = weights[at];
@@ -277,34 +308,25 @@ tiled(ulong items, __global const X_STORED *restrict x, ulong x_start, __global 
     }
 
     if (step >= 0) {
-      __local const REAL *tile_x = (__local REAL *)room + (step & 1) * BUFFER_REALS, *tile_w = tile_x + TILE_X;
-#pragma unroll 4
-      for (int k = 0; k < TILE_K; ++k) {
-        REAL a[BLOCK_M], b[BLOCK_N];
-        TAKE_ROWS(a, tile_w + k * TILE_M, tm)
-        TAKE_COLUMNS(b, tile_x + k * TILE_N, tn)
-#pragma unroll
-        for (int i = 0; i < BLOCK_M; ++i)
-#pragma unroll
-          for (int j = 0; j < BLOCK_N; ++j) sums[i][j] = fma(a[i], b[j], sums[i][j]);
-      }
+      __local const WORD *tile_x = (__local WORD *)room + (step & 1) * BUFFER_REALS, *tile_w = tile_x + TILE_X;
+      ADD_PRODUCT(tile_x, tile_w)
     }
 
     if (step + 1 < steps) {
-      __local REAL *tile_x = (__local REAL *)room + ((step + 1) & 1) * BUFFER_REALS, *tile_w = tile_x + TILE_X;
+      __local WORD *tile_x = (__local WORD *)room + ((step + 1) & 1) * BUFFER_REALS, *tile_w = tile_x + TILE_X;
 #pragma unroll
       for (int r = 0; r < GATHERED; ++r) {
-        const int k = X_CHANNELS_LAST ? item / TILE_N * GATHERED + r : item / TILE_N + r * ROWS_AT_ONCE;
+        const int row = X_CHANNELS_LAST ? item / TILE_N * GATHERED + r : item / TILE_N + r * ROWS_AT_ONCE;
 #pragma unroll
         for (int i = 0; i < COLUMNS; ++i)
-          if (k < TILE_K) tile_x[k * TILE_N + item % TILE_N + i * ITEMS] = f.x[r][i];
+          if (row < WORD_ROWS) tile_x[row * PITCH_N + item % TILE_N + i * ITEMS] = f.x[r][i];
       }
 #pragma unroll
       for (int v = 0; v < LOADED; ++v) {
         const int at = item + v * ITEMS;
 #if WEIGHT_SIDE == 4
         if (at < WEIGHT_VECTORS)
-          ((__local REAL4 *)tile_w)[at] = (REAL4)(f.w[4 * v], f.w[4 * v + 1], f.w[4 * v + 2], f.w[4 * v + 3]);
+          ((__local WORD4 *)tile_w)[at] = (WORD4)(f.w[4 * v], f.w[4 * v + 1], f.w[4 * v + 2], f.w[4 * v + 3]);
 #else
         if (at < WEIGHT_VECTORS) tile_w[at] = f.w[v];
 #endif
@@ -320,10 +342,7 @@ tiled(ulong items, __global const X_STORED *restrict x, ulong x_start, __global 
   y += y_start;
 #pragma unroll
   for (int first_i = 0; first_i < BLOCK_M; first_i += STORE_ROWS) {
-#pragma unroll
-    for (int q = 0; q < STORE_ROWS; ++q)
-#pragma unroll
-      for (int j = 0; j < BLOCK_N; ++j) laid[(tm * STORE_ROWS + q) * TILE_N + COLUMN_OF(tn, j)] = sums[first_i + q][j];
+    LAY_SUMS(laid, first_i)
     barrier(CLK_LOCAL_MEM_FENCE);
 #pragma unroll 1
     for (int e = item; e < STORED_REALS; e += ITEMS) {

@@ -172,7 +172,7 @@ static bool pick_variant(const struct rig *rig, struct asked *asked, const t3_al
   t3_problem problem;
   char why[160];
   t3_candidate list[T3_MAX_VARIANTS];
-  const t3_request request = {&asked->desc, asked->operation, asked->beta, asked->epilogue, 0, 0};
+  const t3_request request = {&asked->desc, asked->operation, asked->beta, asked->epilogue, 0, 0, 0};
   assert_ok(t3_problem_init(t3_context_slot(rig->context, NULL), &request, &problem));
   if (!t3_applicable(&problem, algorithm, why, sizeof why)) return false;
   size_t count = t3_candidates(&problem, algorithm, list);
@@ -224,7 +224,7 @@ static void a_residual_in_its_own_place_is_added_once(void **state) {
       .desc = layer_of(TCONV3D_FORWARD), .seed = seed, .epilogue = {.activation = TCONV3D_GELU, .residual = 1}};
   asked.in_place = true;
   t3_problem problem;
-  const t3_request request = {&asked.desc, asked.operation, 0, asked.epilogue, 0, 0};
+  const t3_request request = {&asked.desc, asked.operation, 0, asked.epilogue, 0, 0, 0};
   assert_ok(t3_problem_init(t3_context_slot(rig->context, NULL), &request, &problem));
   for (size_t a = 0; t3_algorithm_at(a); ++a) {
     char why[160];

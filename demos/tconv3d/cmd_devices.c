@@ -65,6 +65,16 @@ static void print_features(const tconv3d_device_info *d) {
   printf("%s\n", *between ? "" : "none of those that are looked for");
 }
 
+/* Asked by small kernels, on devices of any type. */
+static void print_probed(const tconv3d_device_info *d) {
+  tconv3d_context *context;
+  tconv3d_feature feature;
+  if (!d->usable || tconv3d_context_create(&d->device, 1, &context) != TCONV3D_OK) return;
+  for (size_t i = 0; tconv3d_feature_query(context, NULL, i, &feature) == TCONV3D_OK && feature.name; i++)
+    printf("    %-10s %s: %s\n", i ? "" : "probed", feature.name, feature.there ? "there" : feature.reason);
+  tconv3d_context_destroy(context);
+}
+
 void device_facts_print(const tconv3d_device_info *d) {
   const char *quirk;
   printf("  %u:%u %s, driver %s\n", d->platform_index, d->device_index, d->name, d->driver);
@@ -78,6 +88,7 @@ void device_facts_print(const tconv3d_device_info *d) {
   print_features(d);
   if (d->max_launch_seconds > 0) printf("    launches   of %g ms at most\n", 1e3 * d->max_launch_seconds);
   for (size_t i = 0; (quirk = tconv3d_device_quirk(d, i)) != NULL; i++) printf("    quirk      %s\n", quirk);
+  print_probed(d);
 }
 
 static error_t parse_devices(int key, char *arg, struct argp_state *state) {

@@ -92,6 +92,21 @@ TCONV3D_API void tconv3d_context_destroy(tconv3d_context *context);
 /* The cl_context inside; not retained for the caller. */
 TCONV3D_API cl_context tconv3d_context_cl(const tconv3d_context *context);
 
+/* What some devices can do beyond OpenCL 1.2, and some algorithms use for their GPU kernels: sub-groups, matrix instructions,
+ * arithmetic in float16. None of it is needed. Each is found out by a small kernel that is built and run once in a context,
+ * when a plan first might use it: on GPUs, and by $TCONV3D_FEATURES, "none", "all" or names with commas between
+ * ("subgroups,mma"; a name's beginning stands for all that begin so), those alone, on devices of any type. */
+enum { TCONV3D_FEATURE_REASON = 200 };
+typedef struct tconv3d_feature {
+  const char *name; /* "mma-f16"; static storage; NULL past the last */
+  int there;
+  char reason[TCONV3D_FEATURE_REASON]; /* why not; "" where it is there */
+} tconv3d_feature;
+/* The feature of this index, asked on a device of any type unless the variable switches it off. Blocks while its kernel is
+ * built and run. device: NULL for the context's first. Errors: INVALID_ARGUMENT, INVALID_PARAMETER (the variable). */
+TCONV3D_API tconv3d_status tconv3d_feature_query(tconv3d_context *context, cl_device_id device, size_t index,
+                                                 tconv3d_feature *feature);
+
 /* ---- plans ---- */
 
 typedef struct tconv3d_plan tconv3d_plan;
@@ -119,6 +134,15 @@ typedef struct tconv3d_epilogue {
   double residual;  /* what r is multiplied by; 0: no residual */
 } tconv3d_epilogue;
 
+/* Permissions to compute float32 layers, and those of short types, with less than float32: faster on devices that have units
+ * for it; others are as exact as ever. Of an output let S be the sum of |x*w| over its products, of which it has K.
+ *   TCONV3D_ALLOW_TF32  x and w are rounded to 11 significant bits before they are multiplied (values within 2^-12 of the
+ * largest float32 become infinite): the error grows by at most (2^-10 + 2^-22) * S TCONV3D_ALLOW_HALF  x and w are rounded to
+ * float16, and at most 8 products summed in it before float32 takes them: the error grows by at most 12 * 2^-11 * S + 2^-13 *
+ * (K + S'), S' the sum of |x| + |w|; a value, product or such sum that float16 cannot hold (65504) becomes infinite A float16
+ * or bfloat16 layer whose weights are of the same type needs no permission: products of two are exact in float32. */
+enum { TCONV3D_ALLOW_TF32 = 1, TCONV3D_ALLOW_HALF = 2 };
+
 typedef struct tconv3d_plan_options {
   size_t struct_size;    /* sizeof(tconv3d_plan_options), as TCONV3D_PLAN_OPTIONS_INIT sets it */
   const char *algorithm; /* NULL: the automatic choice; else a name: used, or refused with the reason */
@@ -135,9 +159,10 @@ typedef struct tconv3d_plan_options {
    * at a time: others wait, for its compiler too. 0: they serve only contexts that tconv3d_context_create made, and only where
    * they are named or were found the fastest by tuning. */
   int allow_clblast;
+  int reduced_precision; /* what may be less exact than the types are: TCONV3D_ALLOW_TF32 and so on, added up; 0: nothing */
 } tconv3d_plan_options;
 #define TCONV3D_PLAN_OPTIONS_INIT \
-  { sizeof(tconv3d_plan_options), NULL, NULL, TCONV3D_FORWARD, 0.0, {TCONV3D_NO_ACTIVATION, 0, 0.0, 0.0, 0.0}, 0, 0 }
+  { sizeof(tconv3d_plan_options), NULL, NULL, TCONV3D_FORWARD, 0.0, {TCONV3D_NO_ACTIVATION, 0, 0.0, 0.0, 0.0}, 0, 0, 0 }
 
 /* Validates desc, chooses an algorithm and compiles every kernel for it: nothing is left to compile at the first call. Blocks
  * while it builds (seconds at worst, milliseconds from the cache, under one when this context has the program already), and
@@ -145,9 +170,10 @@ typedef struct tconv3d_plan_options {
  * may be NULL. What cannot be built, launched or allocated, or fails its self-test, is dropped, and the next best serves:
  * another variant, one that needs less memory, another algorithm unless one is named; explain says what was dropped and why.
  * The context's later plans for the layer avoid it, as they do what an asynchronous call failed with. Errors: as
- * tconv3d_output_shape; UNSUPPORTED (type; named algorithm, with its reason); INVALID_PARAMETER (options, the variable
- * TCONV3D_SELF_TEST); and when all that may be tried has failed, with a line for each, the last one's: OUT_OF_DEVICE_MEMORY
- * (bytes needed and available), BUILD_FAILED (with the log), WRONG_RESULT (the element), NO_BINARY (below), OPENCL_ERROR. */
+ * tconv3d_output_shape; UNSUPPORTED (type; named algorithm, with its reason); INVALID_PARAMETER (options, the variables
+ * TCONV3D_SELF_TEST and TCONV3D_FEATURES); and when all that may be tried has failed, with a line for each, the last one's:
+ * OUT_OF_DEVICE_MEMORY (bytes needed and available), BUILD_FAILED (with the log), WRONG_RESULT (the element), NO_BINARY
+ * (below), OPENCL_ERROR. */
 TCONV3D_API tconv3d_status tconv3d_plan_create(tconv3d_context *context, const tconv3d_desc *desc,
                                                const tconv3d_plan_options *options, tconv3d_plan **plan);
 TCONV3D_API void tconv3d_plan_destroy(tconv3d_plan *plan);

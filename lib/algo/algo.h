@@ -10,6 +10,7 @@
 #include <tconv3d/tconv3d.h>
 
 #include "base/text.h"
+#include "device/features.h"
 #include "geometry/geometry.h"
 
 /* What kinds of work there are: outputs from one tensor and weights, or a gradient from two tensors. */
@@ -26,6 +27,8 @@ typedef struct t3_problem {
   t3_phases phases[3];
   tconv3d_device_info device;
   tconv3d_epilogue epilogue;
+  int reduced_precision;   /* as tconv3d_plan_options has it */
+  t3_feature_set features; /* of those that t3_features_wanted names, what the device has */
   const char *no_products; /* why matrix products may not be used, static; NULL where they may */
   bool products_welcome;   /* they may be chosen by prediction alone, though CLBlast compiles for long */
   /* Of sums: bytes of one, vectors of the device and of its multiply-add units in sums, registers for such vectors. */

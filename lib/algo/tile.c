@@ -10,14 +10,19 @@ enum {
   ADDRESSES = 40   /* of them for places, counters and what is in flight; as clang reports for amdgcn */
 };
 
+static int64_t lanes_of(const t3_tile *tile) {
+  return t3_max(tile->lanes, 1);
+}
+
 int64_t t3_tile_items(const t3_tile *tile) {
-  return tile->m / tile->block_m * (tile->n / tile->block_n);
+  return tile->m / tile->block_m * (tile->n / tile->block_n) * lanes_of(tile);
 }
 
 /* Sums, a row and a column of them, and what is fetched while they are computed. */
 static int64_t registers(const t3_problem *problem, const t3_tile *tile, int64_t items) {
-  int64_t fetched = t3_ceil_div(tile->k * (tile->m + tile->n), items);
-  int64_t values = tile->block_m * tile->block_n + tile->block_m + tile->block_n + fetched;
+  int64_t fetched = t3_ceil_div(tile->k * (tile->m + tile->n), items), lanes = lanes_of(tile);
+  int64_t sides = (tile->block_m + tile->block_n) * (lanes > 1 ? 8 : 1); /* eight words of each row and column of matrices */
+  int64_t values = tile->block_m * tile->block_n / lanes + t3_ceil_div(sides, lanes) + fetched;
   return values * problem->real_size / 4 + ADDRESSES;
 }
 
@@ -38,11 +43,12 @@ bool t3_tile_fits(const t3_problem *problem, const t3_tile *tile, int64_t items,
   return wanted <= REGISTERS || lacks(why, capacity, "registers", wanted, REGISTERS);
 }
 
-/* A multiply-add a cycle; local memory gives half a value, as vectors; a gathered value costs its bounds, its place, a load and
- * a store. */
-double t3_tile_cycles(const t3_tile *tile, int64_t items) {
-  double block = (double)(tile->block_m * tile->block_n), sides = (double)(tile->block_m + tile->block_n);
-  return (double)items * (block + 0.5 * sides + 1) + 8 * (double)tile->n + 2 * (double)tile->m;
+/* Multiply-adds at their rate; local memory gives half a value, as vectors; a gathered value costs its bounds, its place, a
+ * load and a store. */
+double t3_tile_cycles(const t3_tile *tile, int64_t items, double rate) {
+  double lanes = (double)lanes_of(tile), block = (double)(tile->block_m * tile->block_n) / lanes / rate;
+  double sides = (double)(tile->block_m + tile->block_n) / lanes;
+  return (double)items * (block + 0.5 * sides + 1 / rate) + 8 * (double)tile->n + 2 * (double)tile->m;
 }
 
 double t3_gpu_seconds(const t3_problem *problem, const t3_gpu_work *work) {

@@ -5,9 +5,10 @@
 
 #include "algo/algo.h"
 
-/* m rows x n columns of sums, k terms at a time; a work-item holds block_m x block_n sums. */
+/* m rows x n columns of sums, k terms at a time; block_m x block_n of them are held by a work-item, or, where lanes is above 1,
+ * by so many together. */
 typedef struct t3_tile {
-  int64_t m, n, block_m, block_n, k;
+  int64_t m, n, block_m, block_n, k, lanes;
 } t3_tile;
 
 static inline bool t3_is_gpu(const t3_problem *problem) {
@@ -22,8 +23,9 @@ int64_t t3_tile_items(const t3_tile *tile);
 bool t3_tile_fits(const t3_problem *problem, const t3_tile *tile, int64_t items, int64_t local_values, char *why,
                   size_t capacity);
 
-/* Cycles of a lane, summed over the lanes of a work-group, that one term of all of a tile's sums takes. */
-double t3_tile_cycles(const t3_tile *tile, int64_t items);
+/* Cycles of a lane, summed over the lanes of a work-group, that one term of all of a tile's sums takes; rate: multiply-adds of
+ * a lane a cycle. */
+double t3_tile_cycles(const t3_tile *tile, int64_t items, double rate);
 
 /* Work for the whole device: work-groups of items work-items, cycles of lanes of each, values that pass between the compute
  * units and the second cache, and between that and memory. */

@@ -5,15 +5,18 @@
 #include <stdio.h>
 
 #include "algo/algo.h"
+#include "algo/multiplier.h"
 #include "algo/padded.h"
 #include "algo/tile.h"
 #include "base/checked.h"
 
-/* A tile, how its terms are cut into taps and channels, and whether phases are merged. */
+/* A tile, how its terms are cut into taps and channels, whether phases are merged, and how tiles are multiplied. */
 struct way {
   t3_tile tile;
   int64_t taps, channels;
   bool merged;
+  int64_t number; /* of the multiplier, or its twin */
+  const t3_multiplier *multiplier;
 };
 
 enum {
@@ -21,8 +24,13 @@ enum {
   MAX_WEIGHTS = 1 << 30,  /* of a group, all taps: steps are counted in 32 bits */
   MAX_PADDING_PART = 16,  /* columns, or rows, that a tile may have for each that there is */
   SHARED_BYTES = 2 << 20, /* of weights: what a GPU's second cache keeps beside x */
-  COLUMNS_FIRST = 8
+  COLUMNS_FIRST = 8,
+  PITCH = 8 /* words between rows of a tile of matrices */
 };
+
+static bool has_matrices(const struct way *way) {
+  return way->multiplier->matrix_m > 0;
+}
 
 static int64_t residues(const t3_problem *problem) {
   const t3_phases *p = problem->phases;
@@ -63,28 +71,42 @@ static int64_t rows_of(const t3_problem *problem, bool merged) {
   return problem->layer.group_out * (merged ? residues(problem) : 1);
 }
 
-/* Terms at a time, near those wanted: even parts of the channels of one tap, or taps of all channels. */
+/* Terms at a time, near those wanted: even parts of the channels of one tap, or taps of all channels; in matrices whole ones,
+ * filled with zeros. */
 static struct way way_of(const t3_problem *problem, const int64_t number[T3_VARIANT_NUMBERS]) {
-  struct way way = {{number[0], number[1], number[2], number[3], number[4]}, 1, 1, number[5]};
+  struct way way = {{number[0], number[1], number[2], number[3], number[4], 1}, 1, 1, number[5] % 2, number[5] / 2, NULL};
+  way.multiplier = t3_multiplier_of(way.number);
   int64_t channels = problem->layer.group_in, wanted = way.tile.k;
+  int64_t whole = has_matrices(&way) ? way.multiplier->word_terms * T3_MATRIX_WORDS : 1;
+  if (has_matrices(&way)) way.tile.lanes = way.multiplier->lanes;
   way.channels = channels < wanted ? channels : t3_ceil_div(channels, t3_ceil_div(channels, wanted));
   way.taps = channels < wanted && !way.merged ? t3_min(wanted / channels, most_taps(problem)) : 1;
-  way.tile.k = way.taps * way.channels;
+  if (way.taps == 1) way.channels = t3_round_up(way.channels, whole);
+  way.tile.k = t3_round_up(way.taps * way.channels, whole);
   return way;
 }
 
+/* Rows of words of a tile, and words from one to the next. */
+static int64_t word_rows(const struct way *way) {
+  return t3_ceil_div(way->tile.k, way->multiplier->word_terms);
+}
+static int64_t pitch_of(const struct way *way, int64_t side) {
+  return side + (has_matrices(way) ? PITCH : 0);
+}
+
 static int64_t tile_values(const struct way *way) {
-  return 2 * t3_round_up(way->tile.k * (way->tile.m + way->tile.n), 4);
+  return 2 * t3_round_up(word_rows(way) * (pitch_of(way, way->tile.m) + pitch_of(way, way->tile.n)), 4);
 }
 
 static int64_t store_rows(const struct way *way) {
-  return t3_tile_store_rows(&way->tile, tile_values(way));
+  return has_matrices(way) ? way->multiplier->matrix_m : t3_tile_store_rows(&way->tile, tile_values(way));
 }
 
-/* In local memory: two tiles, or sums to be stored; and where columns lie in y. */
+/* In local memory: two tiles, or sums to be stored; where columns lie in y; and what a twin exchanges. */
 static int64_t local_values(const t3_problem *problem, const struct way *way) {
   int64_t stored = store_rows(way) * way->tile.m / way->tile.block_m * way->tile.n;
-  return t3_max(tile_values(way), stored) + way->tile.n * 8 / problem->real_size + 4;
+  int64_t bytes = way->tile.n * 8 + t3_exchange_bytes(way->number, t3_tile_items(&way->tile));
+  return t3_max(tile_values(way), stored) + bytes / problem->real_size + 4;
 }
 
 static bool fits(const t3_problem *problem, const struct way *way, char *why, size_t capacity) {
@@ -100,6 +122,19 @@ static const int64_t tiles[][5] = {
 };
 enum { TILES = sizeof tiles / sizeof *tiles };
 
+/* The same for multipliers of matrices of 16 x 8 by 32 lanes, and of 8 x 8 and 8 x 16 by as many; blocks are a sub-group's. A
+ * multiplier is served by the rows of its lanes. Work-items must divide n, or n them. */
+static const struct {
+  int64_t lanes, tile[5];
+} matrix_tiles[] = {
+    {32, {128, 128, 64, 32, 32}}, {32, {64, 128, 32, 32, 32}}, {32, {128, 64, 32, 32, 32}}, {32, {64, 64, 32, 32, 32}},
+    {32, {32, 128, 16, 32, 32}},  {32, {32, 64, 16, 32, 32}},  {32, {16, 128, 16, 32, 32}}, {32, {16, 64, 16, 16, 32}},
+    {16, {128, 128, 32, 32, 32}}, {16, {64, 128, 32, 32, 32}}, {16, {64, 64, 32, 32, 32}},  {16, {32, 128, 16, 32, 32}},
+    {16, {16, 64, 16, 16, 32}},   {16, {8, 64, 8, 16, 32}},    {8, {128, 64, 16, 32, 32}},  {8, {64, 64, 16, 32, 32}},
+    {8, {32, 64, 16, 32, 32}},    {8, {16, 64, 16, 16, 32}},   {8, {8, 64, 8, 16, 16}},
+};
+enum { MATRIX_TILES = sizeof matrix_tiles / sizeof *matrix_tiles };
+
 static struct way least(const t3_problem *problem) {
   const int64_t *t = tiles[TILES - 1];
   return way_of(problem, (int64_t[]){t[0], t[1], t[2], t[3], t[4], 0});
@@ -110,17 +145,38 @@ static bool wastes(const t3_problem *problem, const int64_t tile[5], bool merged
   return tile[0] >= 2 * t3_max(rows_of(problem, merged), 4) || tile[1] >= MAX_PADDING_PART * t3_max(positions(problem), 16);
 }
 
+static void list_if_fits(const t3_problem *problem, const int64_t *t, int64_t number, t3_variant *list, size_t *count) {
+  t3_variant variant = {{t[0], t[1], t[2], t[3], t[4], number}};
+  struct way way = way_of(problem, variant.number);
+  char why[160];
+  if (fits(problem, &way, why, sizeof why)) list[(*count)++] = variant;
+}
+
+/* A sub-group must share its rows, and load whole columns of terms. */
+static bool broadcasts(const t3_multiplier *multiplier, const int64_t *t) {
+  return t[1] / t[3] % multiplier->lanes == 0 && multiplier->lanes % t[2] == 0;
+}
+
+/* What vendors' features make of it, or their twins, beside the portable tiles. */
+static void list_features(const t3_problem *problem, int64_t number, int merged, t3_variant *list, size_t *count) {
+  const t3_multiplier *multiplier = t3_multiplier_of(number);
+  bool matrices = multiplier->matrix_m > 0;
+  if (!t3_multiplier_there(problem, number)) return;
+  for (size_t i = 0; i < (size_t)(matrices ? MATRIX_TILES : TILES - 1); ++i) {
+    const int64_t *t = matrices ? matrix_tiles[i].tile : tiles[i];
+    if (matrices ? matrix_tiles[i].lanes != multiplier->lanes : multiplier->lanes > 1 && !broadcasts(multiplier, t)) continue;
+    if (!wastes(problem, t, merged)) list_if_fits(problem, t, 2 * number + merged, list, count);
+  }
+}
+
 static size_t variants(const t3_problem *problem, t3_variant *list) {
   size_t count = 0;
-  for (int merged = 0; merged <= merges(problem); ++merged)
-    for (size_t i = 0; i < TILES; ++i) {
-      const int64_t *t = tiles[i];
-      t3_variant variant = {{t[0], t[1], t[2], t[3], t[4], merged}};
-      struct way way = way_of(problem, variant.number);
-      char why[160];
-      if (i + 1 < TILES ? wastes(problem, t, merged) : count > 0) continue;
-      if (fits(problem, &way, why, sizeof why)) list[count++] = variant;
-    }
+  for (int merged = 0; merged <= merges(problem); ++merged) {
+    for (size_t i = 0; i < TILES; ++i)
+      if (i + 1 < TILES ? !wastes(problem, tiles[i], merged) : !count) list_if_fits(problem, tiles[i], merged, list, &count);
+    for (int i = 1; problem->features && i < T3_MULTIPLIERS; ++i)
+      for (int twin = 0; twin < 2; ++twin) list_features(problem, t3_multiplier_number(i, twin), merged, list, &count);
+  }
   return count;
 }
 
@@ -149,7 +205,7 @@ static int64_t tile_steps(const t3_problem *problem, const struct way *way) {
 }
 
 static int64_t weight_count(const t3_problem *problem, const struct way *way) {
-  return problem->layer.groups * m_tiles(problem, way) * tile_steps(problem, way) * way->tile.k * way->tile.m;
+  return problem->layer.groups * m_tiles(problem, way) * tile_steps(problem, way) * word_rows(way) * pitch_of(way, way->tile.m);
 }
 
 /* Tiles of positions that follow one another: enough that weights which the second cache does not keep serve some of them. */
@@ -170,10 +226,12 @@ static double cost(const t3_problem *problem, const t3_variant *variant) {
   double groups = (double)group_count(problem, &way), stored = (double)(way.tile.m * way.tile.n);
   t3_gpu_work work = {.groups = groups,
                       .items = (double)items,
-                      .cycles = terms * t3_tile_cycles(&way.tile, items) + 10 * stored + 200 * (double)items,
+                      .cycles =
+                          terms * t3_tile_cycles(&way.tile, items, way.multiplier->rate) + 10 * stored + 200 * (double)items,
                       .cached = groups * (terms * (double)(way.tile.m + way.tile.n) + stored),
                       .streamed = (double)(layer->x_count + layer->y_count + layer->w_count)};
-  return t3_gpu_seconds(problem, &work);
+  double seconds = t3_gpu_seconds(problem, &work);
+  return t3_is_twin(way.number) ? 1e6 * (seconds + 1) : seconds; /* a twin is never chosen */
 }
 
 static bool x_channels_last(const t3_layer *layer) {
@@ -183,6 +241,7 @@ static bool x_channels_last(const t3_layer *layer) {
 static void define_all(const t3_problem *problem, const struct way *way, t3_text *defines) {
   t3_define_problem(defines, problem);
   t3_define_tile(defines, &way->tile);
+  t3_define_multiplier(defines, way->number);
   t3_define(defines, "TAPS_AT_ONCE", way->taps);
   t3_define(defines, "CHANNELS_AT_ONCE", way->channels);
   t3_define(defines, "MERGED", way->merged);
@@ -198,8 +257,8 @@ static tconv3d_status recipe(const t3_problem *problem, const t3_variant *varian
   const t3_axis *axis = layer->axis;
   struct way way = way_of(problem, variant->number);
   int64_t items = t3_tile_items(&way.tile), phases = way.merged ? 1 : residues(problem);
-  int64_t places =
-      layer->groups * m_tiles(problem, &way) * phases * t3_ceil_div(layer->group_in, way.channels) * way.tile.k * way.tile.m;
+  int64_t places = layer->groups * m_tiles(problem, &way) * phases * t3_ceil_div(layer->group_in, way.channels) *
+                   word_rows(&way) * pitch_of(&way, way.tile.m);
   define_all(problem, &way, &recipe->defines);
   recipe->deterministic = true;
   recipe->pack = (t3_launch){.kernel = "tiled_pack", .local = (size_t)t3_min(items, 64), .items = places + layer->out_channels};
@@ -213,9 +272,9 @@ static tconv3d_status recipe(const t3_problem *problem, const t3_variant *varian
   t3_end_recipe(problem, weight_count(problem, &way) + layer->out_channels, recipe);
   snprintf(recipe->detail, sizeof recipe->detail,
            "tiles of %" PRId64 " %s x %" PRId64 " positions, blocks of %" PRId64 " x %" PRId64 ", %" PRId64 " taps x %" PRId64
-           " channels at a time",
+           " channels at a time%s%s%s",
            way.tile.m, way.merged ? "channels and phases" : "channels", way.tile.n, way.tile.block_m, way.tile.block_n,
-           way.taps, way.channels);
+           way.taps, way.channels, way.number ? ", " : "", way.multiplier->words, t3_is_twin(way.number) ? ", twin" : "");
   return TCONV3D_OK;
 }
 

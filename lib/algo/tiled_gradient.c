@@ -35,7 +35,7 @@ enum { TILES = sizeof tiles / sizeof *tiles };
 /* Doubles take half the positions at a time: what is fetched ahead counts twice in registers. */
 static struct way way_of(const t3_problem *problem, const int64_t number[T3_VARIANT_NUMBERS]) {
   int64_t k = problem->real_size == 8 ? t3_max(number[4] / 2, number[5]) : number[4];
-  return (struct way){{number[0], number[1], number[2], number[3], k}, number[5]};
+  return (struct way){{number[0], number[1], number[2], number[3], k, 1}, number[5]};
 }
 
 static int64_t items_of(const struct way *way) {

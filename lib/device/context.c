@@ -18,6 +18,7 @@ static void free_context(tconv3d_context *context) {
   for (size_t i = 0; i < context->num_slots; ++i) {
     if (context->slots[i].queue) clReleaseCommandQueue(context->slots[i].queue);
     if (context->slots[i].warming) clReleaseCommandQueue(context->slots[i].warming);
+    t3_features_free(context->slots[i].features);
   }
   free(context->slots);
   if (context->cl) clReleaseContext(context->cl);
@@ -52,6 +53,8 @@ static tconv3d_status fill_slot(cl_context cl, cl_device_id device, t3_slot *slo
   if (!slot->info.usable)
     return t3_fail(TCONV3D_UNSUPPORTED, "device '%s' cannot be used: %s", slot->info.name, slot->info.rejected);
   cl_int error;
+  slot->features = t3_features_create();
+  if (!slot->features) return t3_fail(TCONV3D_OUT_OF_HOST_MEMORY, "no memory for a context");
   slot->queue = clCreateCommandQueue(cl, device, 0, &error);
   if (error == CL_SUCCESS) slot->warming = clCreateCommandQueue(cl, device, 0, &error);
   return error == CL_SUCCESS ? TCONV3D_OK : t3_cl_fail(error, "clCreateCommandQueue", "");

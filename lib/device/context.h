@@ -9,6 +9,7 @@
 
 #include <tconv3d/tconv3d.h>
 
+#include "device/features.h"
 #include "device/pool.h"
 
 struct t3_program;
@@ -19,6 +20,7 @@ typedef struct t3_slot {
   tconv3d_device_info info;
   cl_command_queue queue;   /* in-order; for blocking calls */
   cl_command_queue warming; /* for first launches, which must not wait behind a call; used under building */
+  t3_features *features;    /* what the device was asked for; NULL where no device stands behind the slot */
 } t3_slot;
 
 struct tconv3d_context {

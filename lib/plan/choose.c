@@ -117,6 +117,7 @@ static bool choose_tuned(const t3_problem *problem, t3_store *store, const char 
                          t3_candidate *chosen, t3_text *explanation) {
   t3_tuning tuning;
   t3_candidate tuned;
+  if (problem->reduced_precision) return false; /* tunings are made without */
   if (!t3_tuning_find(store, problem, &tuning) || (name && strcmp(name, tuning.algorithm) != 0)) return false;
   if (!tuned_candidate(problem, &tuning, &tuned) || !t3_may_try(tries, &tuned)) return false;
   *chosen = tuned;

@@ -6,6 +6,7 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "algo/multiplier.h"
 #include "base/checked.h"
 #include "base/status.h"
 #include "blas/blas.h"
@@ -16,6 +17,7 @@
 #include "plan/self_test.h"
 #include "plan/split.h"
 #include "program/offline.h"
+#include "program/probe.h"
 
 static void free_steps(tconv3d_plan *plan) {
   t3_step_free(&plan->pack);
@@ -187,12 +189,13 @@ tconv3d_status t3_problem_init(const t3_slot *slot, const t3_request *request, t
   problem->device = slot->info;
   problem->no_products = no_products(slot, request);
   problem->products_welcome = request->allow_clblast;
+  problem->reduced_precision = request->reduced_precision;
   T3_TRY(set_reals(slot, problem));
   T3_TRY(check_constant(problem, "beta", request->beta));
   T3_TRY(check_epilogue(problem));
   T3_TRY(check_tensors(slot, problem));
   for (int a = 0; a < 3; ++a) problem->phases[a] = t3_phases_of(&problem->layer.axis[a]);
-  return TCONV3D_OK;
+  return t3_features_there(slot, t3_features_wanted(problem), &problem->features);
 }
 
 /* The workspace is allocated once, so that a failure is met here and not by the first call, which finds it in the pool. */
@@ -308,6 +311,11 @@ tconv3d_status t3_plan_draft(tconv3d_context *context, const t3_slot *slot, cons
 }
 
 static tconv3d_status check_options(const tconv3d_plan_options *options) {
+  enum { REDUCED = TCONV3D_ALLOW_TF32 | TCONV3D_ALLOW_HALF };
+  if (options->struct_size == sizeof *options && (options->reduced_precision & ~REDUCED))
+    return t3_fail(TCONV3D_INVALID_PARAMETER,
+                   "options.reduced_precision is %d; it must be a sum of TCONV3D_ALLOW_TF32 and TCONV3D_ALLOW_HALF, or 0",
+                   options->reduced_precision);
   if (options->struct_size == sizeof *options) return TCONV3D_OK;
   return t3_fail(TCONV3D_INVALID_ARGUMENT, "options.struct_size is %zu; TCONV3D_PLAN_OPTIONS_INIT sets it to %zu",
                  options->struct_size, sizeof *options);
@@ -319,8 +327,13 @@ tconv3d_status t3_plan_ask(tconv3d_context *context, const tconv3d_desc *desc, c
   T3_TRY(check_options(options));
   *slot = t3_context_slot(context, options->device);
   if (!*slot) return t3_fail(TCONV3D_INVALID_ARGUMENT, "options.device is not a device of the context");
-  *request =
-      (t3_request){desc, options->operation, options->beta, options->epilogue, options->self_test, options->allow_clblast != 0};
+  *request = (t3_request){.desc = desc,
+                          .operation = options->operation,
+                          .beta = options->beta,
+                          .epilogue = options->epilogue,
+                          .self_test = options->self_test,
+                          .allow_clblast = options->allow_clblast != 0,
+                          .reduced_precision = options->reduced_precision};
   return TCONV3D_OK;
 }
 

@@ -18,6 +18,7 @@ typedef struct t3_request {
   tconv3d_epilogue epilogue;
   int self_test; /* as tconv3d_plan_options has it */
   bool allow_clblast;
+  int reduced_precision; /* as tconv3d_plan_options has it */
 } t3_request;
 
 struct tconv3d_plan {

@@ -49,7 +49,8 @@ static void scale_cache(const t3_problem *from, t3_problem *problem) {
 static bool make_problem(const tconv3d_plan *plan, const tconv3d_desc *desc, t3_problem *problem) {
   char why[160];
   const t3_problem *from = &plan->problem;
-  const t3_request request = {desc, from->operation, from->beta, from->epilogue, 0, !from->no_products};
+  const t3_request request = {
+      desc, from->operation, from->beta, from->epilogue, 0, !from->no_products, from->reduced_precision};
   if (t3_problem_init(plan->slot, &request, problem) != TCONV3D_OK || !from->layer.y_count) return false;
   scale_cache(from, problem);
   return t3_applicable(problem, plan->chosen.algorithm, why, sizeof why);

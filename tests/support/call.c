@@ -44,7 +44,8 @@ static const char *last_resort(tconv3d_operation operation) {
 static bool make_plan(struct call *call) {
   const struct asked *asked = &call->asked;
   const t3_slot *slot = t3_context_slot(call->rig->context, NULL);
-  const t3_request request = {&asked->desc, asked->operation, asked->beta, asked->epilogue, 0, asked->clblast};
+  const t3_request request = {&asked->desc,   asked->operation,        asked->beta, asked->epilogue, 0,
+                              asked->clblast, asked->reduced_precision};
   tconv3d_status status = t3_plan_make(call->rig->context, slot, &request, asked->algorithm, asked->candidate, &call->plan);
   if (status == TCONV3D_UNSUPPORTED && asked->algorithm) {
     call_needs(call, *tconv3d_message() != '\0', "refused without a reason");

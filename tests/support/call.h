@@ -22,8 +22,9 @@ struct asked {
   enum values values;
   double beta;
   tconv3d_epilogue epilogue;
-  bool in_place; /* the residual lies in y's own memory */
-  bool clblast;  /* options.allow_clblast: the rig's cl_context is not the library's */
+  bool in_place;         /* the residual lies in y's own memory */
+  int reduced_precision; /* options.reduced_precision */
+  bool clblast;          /* options.allow_clblast: the rig's cl_context is not the library's */
 };
 
 /* The tensors that a call may have; the target is named by its role, as x, w, b and gy are what is read. */

@@ -22,6 +22,8 @@ static void judge(const struct call *call) {
   struct exact exact;
   char why[WHY];
   call_sums(call, &exact);
+  if (call->asked.reduced_precision & TCONV3D_ALLOW_TF32) exact.reduced = 0x1p-10 + 0x1p-22;
+  if (call->asked.reduced_precision & TCONV3D_ALLOW_HALF) exact.reduced = 12 * 0x1p-11, exact.tiny = 0x1p-20;
   if (nearest) {
     size_t batch = (size_t)target->view.shape[0], channels = (size_t)target->view.shape[1];
     size_t places = target->count ? target->count / batch / channels : 1;
@@ -58,7 +60,8 @@ const char *call_check_both(const struct rig *rig, struct asked asked) {
 
 t3_problem problem_of(const struct rig *rig, const struct asked *asked) {
   t3_problem problem;
-  const t3_request request = {&asked->desc, asked->operation, asked->beta, asked->epilogue, 0, asked->clblast};
+  const t3_request request = {&asked->desc,   asked->operation,        asked->beta, asked->epilogue, 0,
+                              asked->clblast, asked->reduced_precision};
   assert_ok(t3_problem_init(t3_context_slot(rig->context, NULL), &request, &problem));
   return problem;
 }

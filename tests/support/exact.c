@@ -123,7 +123,8 @@ void exact_add_old(struct exact *exact, double beta, const double *old) {
 
 double exact_bound(const struct exact *exact, size_t i) {
   double n = exact->products[i] + 2, u = exact->unit;
-  return n * u / (1 - n * u) * (double)exact->magnitude[i] + exact->products[i] * exact->least;
+  return n * u / (1 - n * u) * (double)exact->magnitude[i] + exact->products[i] * exact->least +
+         exact->reduced * (double)exact->magnitude[i] + exact->products[i] * exact->tiny;
 }
 
 bool exact_stored(tconv3d_dtype type, double stored, long double value, double bound) {

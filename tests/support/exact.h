@@ -1,7 +1,8 @@
 /* exact.h: what an operation computes from values of any type, in long double, and how far sums may be from it:
  *   gamma(K + 2) * sum |a||b| + K * least normal number,   gamma(n) = n*u / (1 - n*u)
- * with K the number of products that reach the element and u of the type of the sums. Storing adds a rounding to the type of
- * the target. Walks the products that define a transposed convolution; written apart from the library. */
+ * or what tconv3d_plan_options permits besides, with K the number of products that reach the element and u of the type of the
+ * sums. Storing adds a rounding to the type of the target. Walks the products that define a transposed convolution; written
+ * apart from the library. */
 #ifndef EXACT_H
 #define EXACT_H
 
@@ -11,7 +12,8 @@ struct exact {
   size_t count; /* elements of the target */
   long double *value, *magnitude;
   double *products;
-  double unit, least; /* of the sums */
+  double unit, least;   /* of the sums */
+  double reduced, tiny; /* what a call that is permitted less than float32 may be off besides: of the magnitude, of a product */
 };
 
 /* The values of what an operation reads; those that it does not read, and b where there is none, are NULL. */
