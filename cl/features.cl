@@ -1,10 +1,10 @@
 /* features.cl: the probes of what a device may have beyond OpenCL 1.2, one a program: the very fragments and functions that the
  * kernels use, on numbers whose results are whole and known. PROBED work-items in groups of ITEMS.
  *
- * Matrices: sub-group s multiplies A[m][k] = (m*3 + k*5 + s) % 7 - 3 by B[k][n] = (k*3 + n*2 + s) % 5 - 2, adds C[m][n] = m - n,
- * and stores C at out[(s*MATRIX_M + m)*MATRIX_N + n]. Broadcasts: item i stores what lane l had, i - i % SUB_GROUP + l, summed
- * over all l with weight l + 1; 0 where its sub-group is not the SUB_GROUP items in a row that it should be. float16: item i
- * stores i*i/4 + i/2.
+ * Matrices: sub-group s multiplies A[m][k] = (m*3 + k*5 + s) % 7 - 3 by B[k][n] = (k*3 + n*2 + s) % 5 - 2, adds C[m][n] = m -
+ * n, and stores C at out[(s*MATRIX_M + m)*MATRIX_N + n]. Broadcasts: item i stores what lane l had, i - i % SUB_GROUP + l,
+ * summed over all l with weight l + 1; 0 where its sub-group is not the SUB_GROUP items in a row that it should be. float16:
+ * item i stores i*i/4 + i/2.
  *
  * Required: what multiplier.cl asks, X_TYPE, ITEMS. */
 #include "common.cl"
