@@ -12,7 +12,7 @@
 #include "support/layers.h"
 #include "support/operands.h"
 
-enum { BOTH = TCONV3D_ALLOW_TF32 | TCONV3D_ALLOW_HALF };
+enum { BOTH = TCONV3D_ALLOW_TF32 | TCONV3D_ALLOW_HALF, ALL = BOTH | TCONV3D_ALLOW_MATRICES };
 static uint64_t seed = 20261126;
 
 /* Everything, on devices of every kind, and twins. */
@@ -132,11 +132,13 @@ static void each_multiplier_serves_its_types_and_asks_for_permission(void **stat
       {TCONV3D_F32, TCONV3D_F32, 0, true, false, false, false},
       {TCONV3D_F32, TCONV3D_F32, TCONV3D_ALLOW_TF32, true, false, true, false},
       {TCONV3D_F32, TCONV3D_F32, TCONV3D_ALLOW_HALF, true, false, false, true},
-      {TCONV3D_F16, TCONV3D_F16, 0, true, true, false, false},
-      {TCONV3D_BF16, TCONV3D_BF16, BOTH, true, true, false, true},
-      {TCONV3D_F16, TCONV3D_F32, 0, true, false, false, false}, /* w is not of x's type: nothing may round it */
+      {TCONV3D_F16, TCONV3D_F16, 0, true, false, false, false},
+      {TCONV3D_F16, TCONV3D_F16, TCONV3D_ALLOW_MATRICES, true, true, false, false},
+      {TCONV3D_BF16, TCONV3D_BF16, ALL, true, true, false, true},
+      {TCONV3D_F16, TCONV3D_F32, TCONV3D_ALLOW_MATRICES, true, false, false,
+       false}, /* w is not of x's type: nothing may round it */
       {TCONV3D_F16, TCONV3D_BF16, TCONV3D_ALLOW_TF32, true, false, true, false},
-      {TCONV3D_F64, TCONV3D_F64, BOTH, false, false, false, false},
+      {TCONV3D_F64, TCONV3D_F64, ALL, false, false, false, false},
   };
   for (size_t i = 0; i < sizeof cases / sizeof *cases; ++i) {
     if (cases[i].x == TCONV3D_F64 && !rig->device.float64) continue;
@@ -151,9 +153,9 @@ static void each_multiplier_serves_its_types_and_asks_for_permission(void **stat
   tconv3d_plan_options options = TCONV3D_PLAN_OPTIONS_INIT;
   tconv3d_desc desc = layer_of(TCONV3D_F32, TCONV3D_F32);
   tconv3d_plan *plan;
-  options.reduced_precision = 4;
+  options.reduced_precision = 8;
   rig_assert_refused(tconv3d_plan_create(rig->context, &desc, &options, &plan), TCONV3D_INVALID_PARAMETER,
-                     "options.reduced_precision 4", "an unknown permission");
+                     "options.reduced_precision 8", "an unknown permission");
 }
 
 /* On a GPU with all features the choice is a real one where it is best, and never a twin. */
@@ -161,7 +163,7 @@ static void twins_are_never_chosen(void **state) {
   const struct rig *rig = *state;
   for (int dtype = 0; dtype < 4; ++dtype) {
     if (dtype == TCONV3D_F64) continue;
-    struct asked asked = {.desc = layer_of((tconv3d_dtype)dtype, (tconv3d_dtype)dtype), .reduced_precision = BOTH};
+    struct asked asked = {.desc = layer_of((tconv3d_dtype)dtype, (tconv3d_dtype)dtype), .reduced_precision = ALL};
     asked.desc.batch = 16, asked.desc.in_channels = asked.desc.out_channels = 128;
     TCONV3D_ALL_AXES(asked.desc.input_size, 16);
     t3_problem problem = problem_of(rig, &asked);

@@ -3,7 +3,7 @@
 #define BROADCAST_ROW(size, feature) \
   { T3_MULTIPLY_BROADCAST, "rows by broadcasts to sub-groups of " #size, size, 0, 0, 1, 1, 0, feature, feature }
 #define DPAS_ROW(size, f16, bf16) \
-  { T3_MULTIPLY_DPAS, "matrices by sub-groups of " #size, size, 8, size, 2, 8, 0, f16, bf16 }
+  { T3_MULTIPLY_DPAS, "matrices by sub-groups of " #size, size, 8, size, 2, 8, TCONV3D_ALLOW_MATRICES, f16, bf16 }
 
 /* Rates are those of the makers' figures beside float32's, halved: a guess until they are measured. */
 const t3_multiplier t3_multipliers[T3_MULTIPLIERS] = {
@@ -12,7 +12,7 @@ const t3_multiplier t3_multipliers[T3_MULTIPLIERS] = {
     BROADCAST_ROW(16, T3_SUBGROUPS_16),
     BROADCAST_ROW(32, T3_SUBGROUPS_32),
     BROADCAST_ROW(64, T3_SUBGROUPS_64),
-    {T3_MULTIPLY_MMA, "matrices by mma.sync", 32, 16, 8, 2, 8, 0, T3_MMA_F16, T3_MMA_BF16},
+    {T3_MULTIPLY_MMA, "matrices by mma.sync", 32, 16, 8, 2, 8, TCONV3D_ALLOW_MATRICES, T3_MMA_F16, T3_MMA_BF16},
     {T3_MULTIPLY_TF32, "matrices of TF32 by mma.sync", 32, 16, 8, 1, 4, TCONV3D_ALLOW_TF32, T3_MMA_TF32, T3_MMA_TF32},
     DPAS_ROW(8, T3_DPAS_8_F16, T3_DPAS_8_BF16),
     DPAS_ROW(16, T3_DPAS_16_F16, T3_DPAS_16_BF16),

@@ -311,10 +311,10 @@ tconv3d_status t3_plan_draft(tconv3d_context *context, const t3_slot *slot, cons
 }
 
 static tconv3d_status check_options(const tconv3d_plan_options *options) {
-  enum { REDUCED = TCONV3D_ALLOW_TF32 | TCONV3D_ALLOW_HALF };
+  enum { REDUCED = TCONV3D_ALLOW_TF32 | TCONV3D_ALLOW_HALF | TCONV3D_ALLOW_MATRICES };
   if (options->struct_size == sizeof *options && (options->reduced_precision & ~REDUCED))
     return t3_fail(TCONV3D_INVALID_PARAMETER,
-                   "options.reduced_precision is %d; it must be a sum of TCONV3D_ALLOW_TF32 and TCONV3D_ALLOW_HALF, or 0",
+                   "options.reduced_precision is %d; it must be a sum of TCONV3D_ALLOW_TF32, _HALF and _MATRICES, or 0",
                    options->reduced_precision);
   if (options->struct_size == sizeof *options) return TCONV3D_OK;
   return t3_fail(TCONV3D_INVALID_ARGUMENT, "options.struct_size is %zu; TCONV3D_PLAN_OPTIONS_INIT sets it to %zu",
