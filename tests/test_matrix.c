@@ -12,7 +12,7 @@
 #include "support/operands.h"
 #include "support/random_layer.h"
 
-enum { CASES = 6, PRODUCTS = 1 << 14, TRIES = 4000, REFUSED = 500, MAX_ALGORITHMS = 32 };
+enum { CASES = 4, PRODUCTS = 1 << 14, TRIES = 4000, REFUSED = 500, MAX_ALGORITHMS = 32 };
 
 /* What one test is about. */
 struct pair {

@@ -134,7 +134,7 @@ static tconv3d_desc desc_of(const struct row *row) {
 static void many_variants_are_right_on_a_layer_of_odd_sizes(void **state) {
   static const struct row row = {2, 3, 7, 1, {2, 5, 19}, {2, 3, 4}, {1, 2, 2}, {0, 1, 1}, {1, 1, 1}};
   tconv3d_desc desc = desc_of(&row);
-  check_layer(*state, &desc, 5, default_seed, check_result);
+  check_layer(*state, &desc, 4, default_seed, check_result);
 }
 
 static void some_variants_are_right_wherever_vectors_rows_and_planes_end(void **state) {
@@ -176,7 +176,7 @@ static void stores_past_the_caches_are_right(void **state) {
   slot->info.cache_bytes = 1;
   for (size_t i = 0; i < sizeof rows / sizeof *rows; ++i) {
     tconv3d_desc desc = desc_of(&rows[i]);
-    check_layer(rig, &desc, 2, default_seed + i, check_result);
+    check_layer(rig, &desc, 1, default_seed + i, check_result);
   }
   slot->info.cache_bytes = cache_bytes;
 }
@@ -191,7 +191,7 @@ static void no_kernel_reads_outside_x(void **state) {
   };
   for (size_t i = 0; i < sizeof rows / sizeof *rows; ++i) {
     tconv3d_desc desc = desc_of(&rows[i]);
-    check_layer(*state, &desc, 2, default_seed + i, check_reads);
+    check_layer(*state, &desc, 1, default_seed + i, check_reads);
   }
 }
 
@@ -212,7 +212,9 @@ static void some_variants_of_gradients_and_convolutions_are_exact(void **state) 
   for (size_t i = 0; i < sizeof rows / sizeof *rows; ++i)
     for (size_t o = 0; o < sizeof operations / sizeof *operations; ++o) {
       tconv3d_desc desc = desc_of(&rows[i]);
-      if (operations[o] == TCONV3D_CONVOLUTION) desc = convolution_like(&desc);
+      const bool same = operations[o] == TCONV3D_CONVOLUTION; /* the kernels are those of the gradient of the input */
+      if ((same || operations[o] == TCONV3D_GRAD_BIAS) && i % 2 && !every) continue;
+      if (same) desc = convolution_like(&desc);
       check_all(*state, operations[o], &desc, every && atoi(every) == 1 ? 10 : 1, default_seed + i, check_operation);
     }
 }
