@@ -130,17 +130,20 @@ static void every_algorithm_is_within_the_bound(void **state) {
   assert_true(serving >= 4); /* the others serve other operations */
 }
 
-static void the_automatic_choice_serves_every_case(void **state) {
+static void the_automatic_choice_serves_the_other_cases(void **state) {
   struct setting *setting = *state;
   const struct goldens *goldens = &setting->goldens;
-  for (size_t i = 0; i < goldens->count; i += rig_step(3)) assert_true(run_case(&setting->rig, &goldens->cases[i], NULL));
+  /* Those that `phase`, the first of the algorithms, was not tried on. */
+  for (size_t i = 1; i < goldens->count; i += 2 * rig_step(3)) assert_true(run_case(&setting->rig, &goldens->cases[i], NULL));
 }
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(every_case_has_pytorchs_shape),          cmocka_unit_test(the_judge_agrees_with_pytorch),
-      cmocka_unit_test(the_reference_is_within_the_bound),      cmocka_unit_test(every_algorithm_is_within_the_bound),
-      cmocka_unit_test(the_automatic_choice_serves_every_case),
+      cmocka_unit_test(every_case_has_pytorchs_shape),
+      cmocka_unit_test(the_judge_agrees_with_pytorch),
+      cmocka_unit_test(the_reference_is_within_the_bound),
+      cmocka_unit_test(every_algorithm_is_within_the_bound),
+      cmocka_unit_test(the_automatic_choice_serves_the_other_cases),
   };
   return cmocka_run_group_tests(tests, set_up, tear_down);
 }
