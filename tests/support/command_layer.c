@@ -1,4 +1,5 @@
 /* command_layer.c: see command_layer.h. */
+#define _GNU_SOURCE
 #include "support/command_layer.h"
 
 #include <inttypes.h>
@@ -40,18 +41,26 @@ void command_layer_options(const struct command_layer *layer, char text[COMMAND_
   add_triple(text, "dilation", layer->dilation);
 }
 
-bool command_serves(const struct launch *l, const char *operation, const char *algorithm) {
+char *command_candidates(const struct launch *l, const char *operation) {
   char arguments[160];
   struct process_result result;
-  snprintf(arguments, sizeof arguments, "explain --input 2,3,4,5 --channels 2 --kernel 2 --op %s --algo %s", operation,
-           algorithm);
-  launch(l, AS_THEY_ARE, arguments, &result);
-  bool serves = result.exit_code == 0;
-  if (!serves &&
-      (result.exit_code != 2 || !strstr(result.err, algorithm) || !strstr(result.err, "cannot serve this layer: it ")))
-    fail_msg("tconv3d %s: exit status %d without a reason: %s", arguments, result.exit_code, result.err);
+  snprintf(arguments, sizeof arguments, "explain --input 2,3,4,5 --channels 2 --kernel 2 --op %s", operation);
+  launch_done(l, AS_THEY_ARE, arguments, &result);
+  char *text = strdup(result.out);
+  assert_non_null(text);
   process_free(&result);
-  return serves;
+  return text;
+}
+
+enum command_answer command_answer(const char *candidates, const char *algorithm) {
+  char line[80];
+  snprintf(line, sizeof line, "\n%s: predicted ", algorithm);
+  if (strstr(candidates, line)) return COMMAND_SERVES;
+  snprintf(line, sizeof line, "\n%s: not applicable: it ", algorithm);
+  if (strstr(candidates, line)) return COMMAND_REFUSES;
+  snprintf(line, sizeof line, "\n%s: not applicable: CLBlast compiles for long", algorithm);
+  if (!strstr(candidates, line)) fail_msg("nothing about '%s' in: %s", algorithm, candidates);
+  return COMMAND_SERVES_NAMED;
 }
 
 size_t command_cases(size_t at_hand) {

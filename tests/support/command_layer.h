@@ -18,8 +18,11 @@ tconv3d_desc command_layer_desc(const struct command_layer *layer);
 enum { COMMAND_OPTIONS = 400 };
 void command_layer_options(const struct command_layer *layer, char text[COMMAND_OPTIONS]);
 
-/* Whether the algorithm is for the operation ("forward"), as the command says, which must give a reason where it is not. */
-bool command_serves(const struct launch *launch, const char *operation, const char *algorithm);
+/* What `explain` says of all algorithms for an operation ("forward"), to be freed, and of one in it: what does not serve has a
+ * reason. CLBlast's is chosen only by name. */
+enum command_answer { COMMAND_SERVES, COMMAND_REFUSES, COMMAND_SERVES_NAMED };
+char *command_candidates(const struct launch *launch, const char *operation);
+enum command_answer command_answer(const char *candidates, const char *algorithm);
 
 /* How many of the layers, or other cases, at hand are tried: each is a process or more. */
 size_t command_cases(size_t at_hand);
