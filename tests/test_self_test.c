@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "blas/blas.h"
 #include "device/quirks.h"
 #include "plan/plan.h"
 #include "support/faults.h"
@@ -22,11 +21,12 @@ static tconv3d_desc make_layer(void) {
   return desc;
 }
 
-/* Without CLBlast its algorithm is refused, and so is a task where loops end early. */
+/* A task is refused where loops end early. What CLBlast computes wrongly test_products has: here each context would have it
+ * compile again. */
 static bool is_served(const struct rig *rig, size_t algorithm) {
   const char *name = tconv3d_algorithm_name(algorithm);
   if (!strcmp(name, "pipeline")) return !t3_has_quirk(&rig->device, T3_FEW_ROUNDS);
-  return strcmp(name, "gemm") != 0 || !t3_blas_missing();
+  return strcmp(name, "gemm") != 0;
 }
 
 static tconv3d_operation operation_of(size_t algorithm) {
@@ -46,7 +46,6 @@ static tconv3d_status make_plan(tconv3d_context *context, const char *algorithm,
                                 tconv3d_plan **plan) {
   tconv3d_desc desc = make_layer();
   tconv3d_plan_options options = TCONV3D_PLAN_OPTIONS_INIT;
-  options.allow_clblast = 1; /* so that prediction lists its algorithm too */
   options.algorithm = algorithm, options.operation = operation, options.self_test = self_test;
   return tconv3d_plan_create(context, &desc, &options, plan);
 }
@@ -206,6 +205,7 @@ static void stride_layer(tconv3d_desc *desc) {
 static void check_kind(const struct rig *rig, const char *kind, const tconv3d_desc *desc, tconv3d_plan_options options) {
   options.self_test = 1;
   for (size_t i = 0; t3_algorithm_at(i); ++i) {
+    if (!strcmp(t3_algorithm_at(i)->name, "gemm")) continue;
     tconv3d_context *context = new_context(rig);
     tconv3d_plan *plan = NULL;
     options.algorithm = t3_algorithm_at(i)->name;
