@@ -171,7 +171,7 @@ static void list_features(const t3_problem *problem, int64_t number, int merged,
 
 static size_t variants(const t3_problem *problem, t3_variant *list) {
   size_t count = 0;
-  for (int merged = 0; merged <= merges(problem); ++merged) {
+  for (int merged = 0; merged <= (merges(problem) ? 1 : 0); ++merged) {
     for (size_t i = 0; i < TILES; ++i)
       if (i + 1 < TILES ? !wastes(problem, tiles[i], merged) : !count) list_if_fits(problem, tiles[i], merged, list, &count);
     for (int i = 1; problem->features && i < T3_MULTIPLIERS; ++i)
