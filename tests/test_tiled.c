@@ -20,32 +20,27 @@ static const char *const names[] = {"tiled", "points", "tiled_gradient"};
 enum { NAMES = sizeof names / sizeof *names };
 
 struct row {
-  int64_t batch, in_channels, out_channels, groups, input[3], kernel[3], stride[3], padding[3], dilation[3];
+  struct layer_row sizes;
   int64_t output_padding, more_padding_end;
 };
 
 static const struct row rows[] = {
-    {2, 20, 40, 1, {2, 3, 11}, {3, 3, 3}, {2, 2, 2}, {1, 1, 1}, {1, 1, 1}, 0, 0},
-    {3, 9, 33, 1, {1, 2, 5}, {2, 2, 2}, {2, 2, 2}, {0, 0, 0}, {1, 1, 1}, 0, 0},    /* kernel = stride */
-    {1, 17, 130, 1, {2, 3, 50}, {1, 3, 2}, {1, 1, 1}, {0, 1, 0}, {1, 1, 1}, 0, 0}, /* stride 1, more than a tile */
-    {2, 6, 9, 3, {2, 3, 7}, {3, 2, 4}, {3, 1, 4}, {1, 0, 2}, {1, 1, 1}, 1, 0},     /* groups, strides 3 and 4 */
-    {1, 3, 2, 1, {2, 4, 9}, {4, 4, 4}, {2, 2, 2}, {1, 1, 1}, {1, 1, 1}, 0, 1},     /* few channels, ends padded more */
-    {2, 5, 5, 5, {3, 3, 6}, {3, 3, 3}, {1, 2, 1}, {1, 1, 2}, {1, 1, 2}, 0, 0},     /* depthwise, dilation */
-    {1, 12, 8, 1, {2, 3, 6}, {2, 3, 3}, {2, 2, 2}, {0, 2, 1}, {2, 2, 3}, 0, 0},    /* phases without a tap */
-    {2, 16, 1, 1, {2, 2, 9}, {2, 2, 3}, {2, 2, 3}, {0, 0, 0}, {1, 1, 1}, 1, 0},    /* kernel = stride but not everywhere */
+    {{2, 20, 40, 1, {2, 3, 11}, {3, 3, 3}, {2, 2, 2}, {1, 1, 1}, {1, 1, 1}}, 0, 0},
+    {{3, 9, 33, 1, {1, 2, 5}, {2, 2, 2}, {2, 2, 2}, {0, 0, 0}, {1, 1, 1}}, 0, 0},    /* kernel = stride */
+    {{1, 17, 130, 1, {2, 3, 50}, {1, 3, 2}, {1, 1, 1}, {0, 1, 0}, {1, 1, 1}}, 0, 0}, /* stride 1, more than a tile */
+    {{2, 6, 9, 3, {2, 3, 7}, {3, 2, 4}, {3, 1, 4}, {1, 0, 2}, {1, 1, 1}}, 1, 0},     /* groups, strides 3 and 4 */
+    {{1, 3, 2, 1, {2, 4, 9}, {4, 4, 4}, {2, 2, 2}, {1, 1, 1}, {1, 1, 1}}, 0, 1},     /* few channels, ends padded more */
+    {{2, 5, 5, 5, {3, 3, 6}, {3, 3, 3}, {1, 2, 1}, {1, 1, 2}, {1, 1, 2}}, 0, 0},     /* depthwise, dilation */
+    {{1, 12, 8, 1, {2, 3, 6}, {2, 3, 3}, {2, 2, 2}, {0, 2, 1}, {2, 2, 3}}, 0, 0},    /* phases without a tap */
+    {{2, 16, 1, 1, {2, 2, 9}, {2, 2, 3}, {2, 2, 3}, {0, 0, 0}, {1, 1, 1}}, 1, 0},    /* kernel = stride but not everywhere */
 };
 enum { ROWS = sizeof rows / sizeof *rows };
 
 static tconv3d_desc desc_of(const struct row *row) {
-  tconv3d_desc desc = TCONV3D_DESC_INIT;
-  desc.batch = row->batch, desc.in_channels = row->in_channels, desc.out_channels = row->out_channels;
-  desc.groups = row->groups, desc.has_bias = 1;
-  for (int a = 0; a < 3; ++a) {
-    desc.input_size[a] = row->input[a], desc.kernel_size[a] = row->kernel[a], desc.stride[a] = row->stride[a];
-    desc.padding[a] = row->padding[a], desc.dilation[a] = row->dilation[a];
-  }
+  tconv3d_desc desc = layer_of_row(&row->sizes);
+  desc.has_bias = 1;
   desc.output_padding[2] = row->output_padding;
-  if (row->more_padding_end) desc.padding_end[1] = row->padding[1] + row->more_padding_end;
+  if (row->more_padding_end) desc.padding_end[1] = row->sizes.padding[1] + row->more_padding_end;
   return desc;
 }
 

@@ -9,6 +9,7 @@
 #include "device/context.h"
 #include "plan/choose.h"
 #include "plan/plan.h"
+#include "support/layers.h"
 #include "support/operands.h"
 #include "support/trial.h"
 
@@ -116,29 +117,14 @@ static void check_layer(const struct rig *rig, const tconv3d_desc *desc, size_t 
   check_all(rig, TCONV3D_FORWARD, desc, most, seed, check_one);
 }
 
-struct row {
-  int64_t batch, in_channels, out_channels, groups, input[3], kernel[3], stride[3], padding[3], dilation[3];
-};
-
-static tconv3d_desc desc_of(const struct row *row) {
-  tconv3d_desc desc = TCONV3D_DESC_INIT;
-  desc.batch = row->batch, desc.in_channels = row->in_channels, desc.out_channels = row->out_channels,
-  desc.groups = row->groups;
-  for (int a = 0; a < 3; ++a) {
-    desc.input_size[a] = row->input[a], desc.kernel_size[a] = row->kernel[a], desc.stride[a] = row->stride[a];
-    desc.padding[a] = row->padding[a], desc.dilation[a] = row->dilation[a];
-  }
-  return desc;
-}
-
 static void many_variants_are_right_on_a_layer_of_odd_sizes(void **state) {
-  static const struct row row = {2, 3, 7, 1, {2, 5, 19}, {2, 3, 4}, {1, 2, 2}, {0, 1, 1}, {1, 1, 1}};
-  tconv3d_desc desc = desc_of(&row);
+  static const struct layer_row row = {2, 3, 7, 1, {2, 5, 19}, {2, 3, 4}, {1, 2, 2}, {0, 1, 1}, {1, 1, 1}};
+  tconv3d_desc desc = layer_of_row(&row);
   check_layer(*state, &desc, 4, default_seed, check_result);
 }
 
 static void some_variants_are_right_wherever_vectors_rows_and_planes_end(void **state) {
-  static const struct row rows[] = {
+  static const struct layer_row rows[] = {
       {1, 2, 33, 1, {2, 4, 4}, {4, 4, 4}, {2, 2, 2}, {1, 1, 1}, {1, 1, 1}},  /* short rows, channels past two vectors */
       {19, 9, 17, 1, {1, 1, 1}, {4, 4, 4}, {1, 1, 1}, {0, 0, 0}, {1, 1, 1}}, /* one value becomes a cube, many images */
       {5, 3, 18, 1, {1, 2, 3}, {3, 3, 3}, {2, 2, 2}, {1, 1, 1}, {1, 1, 1}},  /* tiles of several images and places */
@@ -157,14 +143,14 @@ static void some_variants_are_right_wherever_vectors_rows_and_planes_end(void **
       {1, 1, 1, 1, {2, 2, 2}, {1, 1, 1}, {4, 4, 4}, {0, 0, 0}, {1, 1, 1}},   /* holes */
   };
   for (size_t i = 0; i < sizeof rows / sizeof *rows; ++i) {
-    tconv3d_desc desc = desc_of(&rows[i]);
+    tconv3d_desc desc = layer_of_row(&rows[i]);
     check_layer(*state, &desc, 1, default_seed + i, check_result);
   }
 }
 
 /* A device that says it has next to no cache: every y outgrows it, so whole lines of rows are stored past it. */
 static void stores_past_the_caches_are_right(void **state) {
-  static const struct row rows[] = {
+  static const struct layer_row rows[] = {
       {1, 2, 5, 1, {2, 5, 16}, {4, 4, 4}, {2, 2, 2}, {1, 1, 1}, {1, 1, 1}}, /* two rows of y a line of x, whole lines */
       {1, 2, 3, 1, {2, 6, 16}, {1, 2, 2}, {1, 2, 2}, {0, 0, 0}, {1, 1, 1}}, /* the same without zeros around x */
       {2, 3, 4, 1, {2, 3, 32}, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}},
@@ -175,14 +161,14 @@ static void stores_past_the_caches_are_right(void **state) {
   uint64_t cache_bytes = slot->info.cache_bytes;
   slot->info.cache_bytes = 1;
   for (size_t i = 0; i < sizeof rows / sizeof *rows; ++i) {
-    tconv3d_desc desc = desc_of(&rows[i]);
+    tconv3d_desc desc = layer_of_row(&rows[i]);
     check_layer(rig, &desc, 1, default_seed + i, check_result);
   }
   slot->info.cache_bytes = cache_bytes;
 }
 
 static void no_kernel_reads_outside_x(void **state) {
-  static const struct row rows[] = {
+  static const struct layer_row rows[] = {
       {1, 4, 3, 1, {2, 8, 16}, {4, 4, 4}, {2, 2, 2}, {1, 1, 1}, {1, 1, 1}},
       {1, 4, 3, 1, {4, 16, 12}, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 2}}, /* taps reach out by two */
       {1, 2, 2, 1, {1, 2, 256}, {1, 1, 6}, {1, 1, 3}, {0, 0, 2}, {1, 1, 1}}, /* rows that are first and last of a plane */
@@ -190,14 +176,14 @@ static void no_kernel_reads_outside_x(void **state) {
       {4, 32, 2, 2, {1, 1, 8}, {2, 3, 4}, {1, 2, 2}, {0, 1, 1}, {1, 1, 1}},
   };
   for (size_t i = 0; i < sizeof rows / sizeof *rows; ++i) {
-    tconv3d_desc desc = desc_of(&rows[i]);
+    tconv3d_desc desc = layer_of_row(&rows[i]);
     check_layer(*state, &desc, 1, default_seed + i, check_reads);
   }
 }
 
 /* TCONV3D_TEST_EVERY=1: ten times as many variants. */
 static void some_variants_of_gradients_and_convolutions_are_exact(void **state) {
-  static const struct row rows[] = {
+  static const struct layer_row rows[] = {
       {2, 3, 7, 1, {2, 5, 19}, {2, 3, 4}, {1, 2, 2}, {0, 1, 1}, {1, 1, 1}},
       {1, 18, 5, 1, {2, 4, 9}, {3, 3, 3}, {2, 2, 2}, {1, 1, 1}, {1, 1, 1}},  /* channels past a vector */
       {3, 5, 33, 1, {1, 3, 6}, {3, 1, 6}, {1, 1, 3}, {1, 0, 2}, {1, 1, 1}},  /* a step of three, several images */
@@ -211,7 +197,7 @@ static void some_variants_of_gradients_and_convolutions_are_exact(void **state) 
   const char *every = getenv("TCONV3D_TEST_EVERY");
   for (size_t i = 0; i < sizeof rows / sizeof *rows; ++i)
     for (size_t o = 0; o < sizeof operations / sizeof *operations; ++o) {
-      tconv3d_desc desc = desc_of(&rows[i]);
+      tconv3d_desc desc = layer_of_row(&rows[i]);
       const bool same = operations[o] == TCONV3D_CONVOLUTION; /* the kernels are those of the gradient of the input */
       if ((same || operations[o] == TCONV3D_GRAD_BIAS) && i % 2 && !every) continue;
       if (same) desc = convolution_like(&desc);

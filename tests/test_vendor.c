@@ -184,10 +184,7 @@ static void twins_are_never_chosen(void **state) {
 
 /* ---- results ---- */
 
-struct row {
-  int64_t batch, in_channels, out_channels, groups, input[3], kernel[3], stride[3], padding[3], dilation[3];
-};
-static const struct row rows[] = {
+static const struct layer_row rows[] = {
     {2, 20, 40, 1, {2, 3, 11}, {3, 3, 3}, {2, 2, 2}, {1, 1, 1}, {1, 1, 1}},
     {3, 9, 33, 1, {1, 2, 5}, {2, 2, 2}, {2, 2, 2}, {0, 0, 0}, {1, 1, 1}},    /* kernel = stride */
     {1, 37, 130, 1, {2, 3, 50}, {1, 3, 2}, {1, 1, 1}, {0, 1, 0}, {1, 1, 1}}, /* more than a tile, of channels too */
@@ -196,17 +193,6 @@ static const struct row rows[] = {
     {1, 3, 12, 1, {2, 3, 9}, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}},    /* several taps of few channels */
 };
 enum { ROWS = sizeof rows / sizeof *rows, LAYERS = 2 }; /* LAYERS of them for each multiplier: kernels take long to compile */
-
-static tconv3d_desc desc_of(const struct row *row) {
-  tconv3d_desc desc = TCONV3D_DESC_INIT;
-  desc.batch = row->batch, desc.in_channels = row->in_channels, desc.out_channels = row->out_channels;
-  desc.groups = row->groups, desc.has_bias = 1;
-  for (int a = 0; a < 3; ++a) {
-    desc.input_size[a] = row->input[a], desc.kernel_size[a] = row->kernel[a], desc.stride[a] = row->stride[a];
-    desc.padding[a] = row->padding[a], desc.dilation[a] = row->dilation[a];
-  }
-  return desc;
-}
 
 /* Types that the multiplier takes, any layouts, epilogue and beta. */
 static void vary(struct rng *rng, const t3_multiplier *multiplier, struct asked *asked) {
@@ -262,9 +248,9 @@ static void check_multipliers(const struct rig *rig, bool twin) {
     for (size_t turn = 0; turn < (every ? ROWS : LAYERS); ++turn) {
       const size_t i = (turn + (size_t)m) % ROWS;
       struct rng rng = {seed + i + 100 * (uint64_t)m};
-      struct asked asked = {.desc = desc_of(&rows[i]), .operation = operations[(i + (size_t)m) % 4], .seed = seed + i};
+      struct asked asked = {.desc = layer_of_row(&rows[i]), .operation = operations[(i + (size_t)m) % 4], .seed = seed + i};
+      asked.desc.has_bias = asked.operation != TCONV3D_GRAD_INPUT;
       if (asked.operation == TCONV3D_CONVOLUTION) asked.desc = convolution_like(&asked.desc);
-      if (asked.operation == TCONV3D_GRAD_INPUT) asked.desc.has_bias = 0;
       checked += check_layer(rig, &asked, number, &rng) > 0;
     }
     print_message("# multiplier %d%s: %s: %zu layers\n", m, twin ? ", twin" : "", t3_multipliers[m].words, checked);

@@ -41,3 +41,14 @@ tconv3d_desc cubic_layer(int64_t in_channels, int64_t out_channels, int64_t kern
   TCONV3D_ALL_AXES(desc.padding, kernel / 2);
   return desc;
 }
+
+tconv3d_desc layer_of_row(const struct layer_row *row) {
+  tconv3d_desc desc = TCONV3D_DESC_INIT;
+  desc.batch = row->batch, desc.in_channels = row->in_channels, desc.out_channels = row->out_channels;
+  desc.groups = row->groups;
+  for (int a = 0; a < 3; ++a) {
+    desc.input_size[a] = row->input[a], desc.kernel_size[a] = row->kernel[a], desc.stride[a] = row->stride[a];
+    desc.padding[a] = row->padding[a], desc.dilation[a] = row->dilation[a];
+  }
+  return desc;
+}

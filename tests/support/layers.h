@@ -18,4 +18,10 @@ tconv3d_desc operation_layer(tconv3d_operation operation, int64_t channels);
 /* The same along all axes, 3 positions of each. */
 tconv3d_desc cubic_layer(int64_t in_channels, int64_t out_channels, int64_t kernel, int64_t stride);
 
+/* A layer as a line of a test's table; what is not in it is as in TCONV3D_DESC_INIT. */
+struct layer_row {
+  int64_t batch, in_channels, out_channels, groups, input[3], kernel[3], stride[3], padding[3], dilation[3];
+};
+tconv3d_desc layer_of_row(const struct layer_row *row);
+
 #endif
