@@ -59,14 +59,14 @@ static size_t visit_gradients(struct setting *setting, visitor *visit) {
   void *output_file = goldens_array("gradient_outputs.npy", "<f8", sizeof(double), &outputs, &num_outputs);
   const float *gy = inputs;
   const double *expected = outputs;
-  for (size_t i = 0; i < setting->layers.count; i += rig_step(3)) {
+  for (size_t i = 0; i < setting->layers.count; ++i) {
     const struct golden *golden = &setting->layers.cases[i];
     struct problem problem = {.name = golden->line.name, .desc = golden_layer(golden)};
     problem.operands = (struct operands){.x = golden->x, .w = golden->w, .y = gy};
-    for (size_t j = 0; j < 3; ++j) {
+    for (size_t j = 0; j < 3; ++j) { /* a case that is not visited has its place in the files too */
       problem.operation = order[j];
       problem.expected = expected;
-      visit(setting, &problem, number++);
+      if (i % rig_step(3) == 0) visit(setting, &problem, number++);
       expected += target_count(&problem.desc, order[j]);
     }
     gy += operand_counts(&problem.desc, TCONV3D_GRAD_INPUT).y;
