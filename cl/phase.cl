@@ -24,8 +24,11 @@
  * their vectors, which may have been shuffled or masked, are laid out in the first cache once and serve all those blocks, whose
  * sums wait in memory meanwhile. Otherwise TILE_M is 1 and CHANNELS GROUP_IN.
  *
+ * AHEAD: while a channel is at work, its rows so many channels on are called into the cache, since what takes rows of many
+ * channels by turns leaves a processor nothing to foresee; 0: they are not.
+ *
  * Required: what layer.cl asks, what phases.cl asks for D and H, VECTOR BLOCK_M BLOCK_H BLOCK_W FLAT, Y_CHANNELS_LAST (1: y
- * has neighbouring channels, not positions, side by side; not with FLAT), GATHER TILE_M CHANNELS, EDGES and what edges.cl
+ * has neighbouring channels, not positions, side by side; not with FLAT), GATHER TILE_M CHANNELS AHEAD, EDGES and what edges.cl
  * asks, STREAM (1: y outgrows the caches, so it is stored past them), MIN_OFFSET_ for D H W. */
 #include "common.cl"
 #include "edges.cl"
@@ -36,8 +39,8 @@
 #if !defined(VECTOR) || !defined(BLOCK_M) || !defined(BLOCK_H) || !defined(BLOCK_W) || !defined(FLAT) || !defined(STREAM)
 #error "VECTOR, BLOCK_ M, H and W, FLAT and STREAM are required"
 #endif
-#if !defined(Y_CHANNELS_LAST) || !defined(GATHER) || !defined(TILE_M) || !defined(CHANNELS)
-#error "Y_CHANNELS_LAST, GATHER, TILE_M and CHANNELS are required"
+#if !defined(Y_CHANNELS_LAST) || !defined(GATHER) || !defined(TILE_M) || !defined(CHANNELS) || !defined(AHEAD)
+#error "Y_CHANNELS_LAST, GATHER, TILE_M, CHANNELS and AHEAD are required"
 #endif
 #if !defined(RESIDUES_D) || !defined(RESIDUES_H) || !defined(MIN_OFFSET_D) || !defined(MIN_OFFSET_H) || !defined(MIN_OFFSET_W)
 #error "RESIDUES_ D and H and MIN_OFFSET_ D, H and W are required"
@@ -63,6 +66,26 @@
   } while (0)
 #define LOAD_X(row, k, v) load_strided((row) + (v)*VECTOR * INPUT_STEP_W, OFFSET_W(k) - MIN_OFFSET_W)
 #endif
+
+/* Only where the processor itself is compiled for: others' compilers need not know the builtin. It may be given any address. */
+#if AHEAD && defined(__has_builtin) && (defined(__x86_64__) || defined(__aarch64__))
+#if __has_builtin(__builtin_prefetch)
+#define CALL(address) __builtin_prefetch((const void *)(size_t)(address), 0, 3)
+#endif
+#endif
+
+/* Calls what a block takes of BLOCK_H rows, the same rows so many elements further on. */
+static inline void call_rows(__global const REAL **row, long further) {
+#ifdef CALL
+  const int line = 64 / sizeof(REAL), taken = BLOCK_W * VECTOR * INPUT_STEP_W;
+#pragma unroll
+  for (int h = 0; h < BLOCK_H; ++h) {
+#pragma unroll
+    for (int i = 0; i < taken; i += line) CALL(row[h] + further + i);
+    CALL(row[h] + further + taken - 1);
+  }
+#endif
+}
 
 /* Whether the BLOCK_H rows from h on are all outside x; a plane never is. */
 #if FLAT
@@ -235,9 +258,10 @@ T3_SINGLE void phase(ulong items, __global const REAL *restrict x, ulong x_start
           int at = 0;
           for (uint c = first_c; c < end_c; ++c, weights_c += taps_d * taps_h * ROW_WEIGHTS)
             for (int j = 0; j < taps; ++j, ++at) {
-#if !GATHER
+#if AHEAD || !GATHER
               __global const REAL *row[BLOCK_H];
               FIND_ROWS(row, x + c * x_c, j);
+              if (AHEAD && c + AHEAD < GROUP_IN && m_block == first_block) call_rows(row, AHEAD * x_c);
 #endif
               __global const REAL *w = weights_c + weight_at[j];
 #pragma unroll

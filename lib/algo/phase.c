@@ -26,7 +26,8 @@ enum {
   MAX_BLOCK_H = 4,
   GATHERED_BYTES = 16 << 10, /* in the first cache, beside the sums of the blocks that share them */
   SUMS_BYTES = 16 << 10,
-  MAX_UNROLLED = 512 /* multiply-adds in the innermost body */
+  FORESEEN_BYTES = 1 << 20, /* of x, which then stays in the second cache */
+  MAX_UNROLLED = 512        /* multiply-adds in the innermost body */
 };
 
 /* Different input offsets among the taps of W; those that are loaded together where a step is taken along a row count once. */
@@ -219,6 +220,13 @@ static double cost(const t3_problem *problem, const t3_variant *variant) {
   return seconds + t3_pad_seconds(problem, &padded) + 40e-6;
 }
 
+/* How many channels ahead rows of x are called into the cache, where x outgrows the second one and has so many channels that no
+ * processor foresees them (measured: up to a third of the time; with few channels it costs instead). */
+static int64_t ahead(const t3_problem *problem, const struct block *block) {
+  if (problem->layer.group_in <= 8 || problem->layer.x_count * problem->real_size < FORESEEN_BYTES) return 0;
+  return block->gather ? channels_at_once(problem, block) : 1;
+}
+
 static void define_all(const t3_problem *problem, const struct block *block, const t3_padded *padded, t3_text *defines) {
   t3_define_problem(defines, problem);
   t3_define(defines, "VECTOR", block->width);
@@ -230,6 +238,7 @@ static void define_all(const t3_problem *problem, const struct block *block, con
   t3_define(defines, "GATHER", block->gather);
   t3_define(defines, "TILE_M", tile_m(problem, block));
   t3_define(defines, "CHANNELS", channels_at_once(problem, block));
+  t3_define(defines, "AHEAD", ahead(problem, block));
   t3_define(defines, "STREAM", block->walk != PLANES && t3_streams_rows(problem, block->width, block->m));
   t3_define_edges(defines, problem, padded);
   t3_define_min_offsets(defines, problem);
