@@ -25,9 +25,9 @@ enum {
   CHUNK = 1 << 17,    /* multiply-adds by channel, of one tap, that a work-item does at least */
   MAX_BLOCK_H = 4,
   GATHERED_BYTES = 16 << 10, /* in the first cache, beside the sums of the blocks that share them */
-  SUMS_BYTES = 16 << 10,
-  FORESEEN_BYTES = 1 << 20, /* of x, which then stays in the second cache */
-  MAX_UNROLLED = 512        /* multiply-adds in the innermost body */
+  SUMS_BYTES = 64 << 10,     /* of those blocks: each is away from the first cache once for many channels */
+  FORESEEN_BYTES = 1 << 20,  /* of x, which then stays in the second cache */
+  MAX_UNROLLED = 512         /* multiply-adds in the innermost body */
 };
 
 /* Different input offsets among the taps of W; those that are loaded together where a step is taken along a row count once. */
@@ -108,6 +108,17 @@ static int64_t tile_m(const t3_problem *problem, const struct block *block) {
 static int64_t channels_at_once(const t3_problem *problem, const struct block *block) {
   int64_t all = problem->layer.group_in, most = t3_max(GATHERED_BYTES / gathered_bytes(problem, block), 1);
   return block->gather ? t3_ceil_div(all, t3_ceil_div(all, most)) : all;
+}
+
+/* How many channels ahead rows of x are called into the cache, where x outgrows the second one and has so many channels that no
+ * processor foresees them (measured: up to half of the time; with few channels it costs instead). A call is some hundred cycles
+ * ahead of the load. */
+static int64_t ahead(const t3_problem *problem, const struct block *block) {
+  const t3_axis *axis = problem->layer.axis;
+  if (problem->layer.group_in <= 8 || problem->layer.x_count * problem->real_size < FORESEEN_BYTES) return 0;
+  if (block->gather) return channels_at_once(problem, block);
+  int64_t products = axis[T3_D].kernel * axis[T3_H].kernel * axis[T3_W].kernel * block->m * block->h * block->v;
+  return t3_max(t3_min(512 / products, 8), 1);
 }
 
 /* Cycles that it takes to bring a block's rows of x under one tap of D and H, where a step is taken along them: then so much of
@@ -218,13 +229,6 @@ static double cost(const t3_problem *problem, const t3_variant *variant) {
   double cycles = blocks * (taps * (double)layer->group_in * body_cycles(problem, &block, &padded) + residues * stores);
   double seconds = t3_cycles_to_seconds(&problem->device, cycles) + t3_stream_seconds(&problem->device, layer->y_count);
   return seconds + t3_pad_seconds(problem, &padded) + 40e-6;
-}
-
-/* How many channels ahead rows of x are called into the cache, where x outgrows the second one and has so many channels that no
- * processor foresees them (measured: up to a third of the time; with few channels it costs instead). */
-static int64_t ahead(const t3_problem *problem, const struct block *block) {
-  if (problem->layer.group_in <= 8 || problem->layer.x_count * problem->real_size < FORESEEN_BYTES) return 0;
-  return block->gather ? channels_at_once(problem, block) : 1;
 }
 
 static void define_all(const t3_problem *problem, const struct block *block, const t3_padded *padded, t3_text *defines) {
