@@ -24,8 +24,8 @@
  * their vectors, which may have been shuffled or masked, are laid out in the first cache once and serve all those blocks, whose
  * sums wait in memory meanwhile. Otherwise TILE_M is 1 and CHANNELS GROUP_IN.
  *
- * AHEAD: while a channel is at work, its rows so many channels on are called into the cache, since what takes rows of many
- * channels by turns leaves a processor nothing to foresee; 0: they are not.
+ * AHEAD: while a channel is at work, the same rows so many channels on are prefetched, since a processor cannot foresee rows
+ * that are taken from many channels by turns; 0: they are not.
  *
  * Required: what layer.cl asks, what phases.cl asks for D and H, VECTOR BLOCK_M BLOCK_H BLOCK_W FLAT, Y_CHANNELS_LAST (1: y
  * has neighbouring channels, not positions, side by side; not with FLAT), GATHER TILE_M CHANNELS AHEAD, EDGES and what edges.cl
@@ -67,22 +67,23 @@
 #define LOAD_X(row, k, v) load_strided((row) + (v)*VECTOR * INPUT_STEP_W, OFFSET_W(k) - MIN_OFFSET_W)
 #endif
 
-/* Only where the processor itself is compiled for: others' compilers need not know the builtin. It may be given any address. */
+/* Only where the compiler's target is the processor itself: on the way through SPIR-V the builtin is not known everywhere. It
+ * may be given any address. */
 #if AHEAD && defined(__has_builtin) && (defined(__x86_64__) || defined(__aarch64__))
 #if __has_builtin(__builtin_prefetch)
-#define CALL(address) __builtin_prefetch((const void *)(size_t)(address), 0, 3)
+#define PREFETCH(address) __builtin_prefetch((const void *)(size_t)(address), 0, 3)
 #endif
 #endif
 
-/* Calls what a block takes of BLOCK_H rows, the same rows so many elements further on. */
-static inline void call_rows(__global const REAL **row, long further) {
-#ifdef CALL
+/* Prefetches what a block takes of BLOCK_H rows, so many elements further on. */
+static inline void prefetch_rows(__global const REAL **row, long further) {
+#ifdef PREFETCH
   const int line = 64 / sizeof(REAL), taken = BLOCK_W * VECTOR * INPUT_STEP_W;
 #pragma unroll
   for (int h = 0; h < BLOCK_H; ++h) {
 #pragma unroll
-    for (int i = 0; i < taken; i += line) CALL(row[h] + further + i);
-    CALL(row[h] + further + taken - 1);
+    for (int i = 0; i < taken; i += line) PREFETCH(row[h] + further + i);
+    PREFETCH(row[h] + further + taken - 1);
   }
 #endif
 }
@@ -261,7 +262,7 @@ T3_SINGLE void phase(ulong items, __global const REAL *restrict x, ulong x_start
 #if AHEAD || !GATHER
               __global const REAL *row[BLOCK_H];
               FIND_ROWS(row, x + c * x_c, j);
-              if (AHEAD && c + AHEAD < GROUP_IN && m_block == first_block) call_rows(row, AHEAD * x_c);
+              if (AHEAD && c + AHEAD < GROUP_IN && m_block == first_block) prefetch_rows(row, AHEAD * x_c);
 #endif
               __global const REAL *w = weights_c + weight_at[j];
 #pragma unroll

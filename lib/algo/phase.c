@@ -110,9 +110,9 @@ static int64_t channels_at_once(const t3_problem *problem, const struct block *b
   return block->gather ? t3_ceil_div(all, t3_ceil_div(all, most)) : all;
 }
 
-/* How many channels ahead rows of x are called into the cache, where x outgrows the second one and has so many channels that no
- * processor foresees them (measured: up to half of the time; with few channels it costs instead). A call is some hundred cycles
- * ahead of the load. */
+/* How many channels ahead rows of x are prefetched, some hundred cycles before they are loaded: where x outgrows the second
+ * cache and has so many channels that no processor foresees the next one's rows (measured: up to half of the time; with few
+ * channels it costs instead). */
 static int64_t ahead(const t3_problem *problem, const struct block *block) {
   const t3_axis *axis = problem->layer.axis;
   if (problem->layer.group_in <= 8 || problem->layer.x_count * problem->real_size < FORESEEN_BYTES) return 0;
