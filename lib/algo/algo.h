@@ -111,20 +111,13 @@ typedef struct t3_variant {
   int64_t number[T3_VARIANT_NUMBERS];
 } t3_variant;
 
-/* Predictions that put a candidate behind all that are none of these. */
-#define T3_LAST_RESORT 1e6
-static inline double t3_last_resort(double seconds) {
-  return T3_LAST_RESORT * (seconds + 1);
-}
-
 typedef struct t3_algorithm {
   const char *name, *program; /* program: the stem of its file in cl/ */
   /* True when the problem can be served; else the reason, one line, in why. */
   bool (*applicable)(const t3_problem *problem, char *why, size_t capacity);
   /* The variants that can serve an applicable problem, at least one and at most T3_MAX_VARIANTS, in any order; how many. */
   size_t (*variants)(const t3_problem *problem, t3_variant *list);
-  /* Predicted seconds of one call, by t3_last_resort where the device is not what it is made for. Like recipe it is asked only
-   * for one of the variants listed for the problem. */
+  /* Predicted seconds of one call. Like recipe it is asked only for one of the variants listed for the problem. */
   double (*cost)(const t3_problem *problem, const t3_variant *variant);
   tconv3d_status (*recipe)(const t3_problem *problem, const t3_variant *variant, t3_recipe *recipe);
   t3_work serves;

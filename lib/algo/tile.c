@@ -60,7 +60,7 @@ double t3_gpu_seconds(const t3_problem *problem, const t3_gpu_work *work) {
   double idle = busy / (rounds * work->items), compute = rounds * work->cycles / lanes / clock * (idle > 1 ? idle : 1);
   double moved = size * (work->cached / from_cache + work->streamed / from_memory) / units;
   double seconds = compute > moved ? compute + 0.3 * moved : moved + 0.3 * compute;
-  return t3_is_gpu(problem) ? seconds + 10e-6 : t3_last_resort(seconds);
+  return t3_is_gpu(problem) ? seconds + 10e-6 : 1e6 * (seconds + 1);
 }
 
 int64_t t3_tile_store_rows(const t3_tile *tile, int64_t values) {

@@ -85,11 +85,8 @@ static bool choose(const t3_problem *problem, const char *name, const t3_tries *
       t3_text_append(explanation, "%s: failed before\n", algorithm->name);
       continue;
     }
-    const char *too_much = fits ? "" : ", but needs more than the device has";
-    if (best.seconds < T3_LAST_RESORT)
-      t3_text_append(explanation, "%s: predicted %.3f ms%s\n", algorithm->name, 1e3 * best.seconds, too_much);
-    else
-      t3_text_append(explanation, "%s: made for other devices%s\n", algorithm->name, too_much);
+    t3_text_append(explanation, "%s: predicted %.3f ms%s\n", algorithm->name, 1e3 * best.seconds,
+                   fits ? "" : ", but needs more than the device has");
     if (name ? strcmp(name, algorithm->name)
              : found && (fits < found_fits || (fits == found_fits && best.seconds >= chosen->seconds)))
       continue;
