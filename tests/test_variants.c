@@ -151,8 +151,9 @@ static void some_variants_are_right_wherever_vectors_rows_and_planes_end(void **
 /* A device that says it has next to no cache: every y outgrows it, so whole lines of rows are stored past it. */
 static void stores_past_the_caches_are_right(void **state) {
   static const struct layer_row rows[] = {
-      {1, 2, 5, 1, {2, 5, 16}, {4, 4, 4}, {2, 2, 2}, {1, 1, 1}, {1, 1, 1}}, /* two rows of y a line of x, whole lines */
-      {1, 2, 3, 1, {2, 6, 16}, {1, 2, 2}, {1, 2, 2}, {0, 0, 0}, {1, 1, 1}}, /* the same without zeros around x */
+      {1, 2, 5, 1, {2, 5, 16}, {4, 4, 4}, {2, 2, 2}, {1, 1, 1}, {1, 1, 1}},  /* two rows of y a line of x, whole lines */
+      {1, 2, 3, 1, {2, 6, 16}, {1, 2, 2}, {1, 2, 2}, {0, 0, 0}, {1, 1, 1}},  /* the same without zeros around x */
+      {1, 12, 9, 1, {2, 3, 18}, {2, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}}, /* channels that are prefetched */
       {2, 3, 4, 1, {2, 3, 32}, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}},
       {1, 2, 3, 1, {2, 3, 24}, {3, 3, 4}, {1, 1, 4}, {1, 1, 0}, {1, 1, 1}}, /* rows of six lines, blocks that overlap */
   };

@@ -115,7 +115,9 @@ static int64_t channels_at_once(const t3_problem *problem, const struct block *b
  * channels it costs instead). */
 static int64_t ahead(const t3_problem *problem, const struct block *block) {
   const t3_axis *axis = problem->layer.axis;
-  if (problem->layer.group_in <= 8 || problem->layer.x_count * problem->real_size < FORESEEN_BYTES) return 0;
+  int64_t foreseen = (int64_t)problem->device.cache_bytes;
+  if (foreseen <= 0 || foreseen > FORESEEN_BYTES) foreseen = FORESEEN_BYTES;
+  if (problem->layer.group_in <= 8 || problem->layer.x_count * problem->real_size < foreseen) return 0;
   if (block->gather) return channels_at_once(problem, block);
   int64_t products = axis[T3_D].kernel * axis[T3_H].kernel * axis[T3_W].kernel * block->m * block->h * block->v;
   return t3_max(t3_min(512 / products, 8), 1);
