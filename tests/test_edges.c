@@ -55,13 +55,12 @@ static void huge_strides_of_any_axis_are_refused_or_right(void **state) {
   /* Rows past a plane's end were multiplied by the stride in 32 bits here once. */
   static const int64_t strides[] = {65536, 65537, 268435456, 2147483647, INT64_C(1) << 32};
   for (int axis = 0; axis < 3; ++axis)
-    for (size_t i = 0; i < sizeof strides / sizeof *strides; ++i)
-      for (int64_t extra = 0; extra < 2; ++extra) {
-        tconv3d_desc desc = cubic_layer(1, 2, 1, 1);
-        desc.input_size[axis] = 1, desc.input_size[2] = axis == 2 ? 1 : 20;
-        desc.stride[axis] = strides[i], desc.output_padding[axis] = extra;
-        trial_check_all(*state, &desc, default_seed);
-      }
+    for (size_t i = 0; i < sizeof strides / sizeof *strides; ++i) {
+      tconv3d_desc desc = cubic_layer(1, 2, 1, 1);
+      desc.input_size[axis] = 1, desc.input_size[2] = axis == 2 ? 1 : 20;
+      desc.stride[axis] = strides[i], desc.output_padding[axis] = ((int64_t)i + axis) % 2;
+      trial_check_all(*state, &desc, default_seed);
+    }
 }
 
 static void a_layer_whose_copy_does_not_fit_is_served_by_another_algorithm(void **state) {
