@@ -25,7 +25,8 @@
  * sums wait in memory meanwhile. Otherwise TILE_M is 1 and CHANNELS GROUP_IN.
  *
  * AHEAD: while a channel is at work, the same rows so many channels on are prefetched, since a processor cannot foresee rows
- * that are taken from many channels by turns; 0: they are not.
+ * that are taken from many channels by turns; 0: they are not. Blocks that share x share this work too, each for some of the
+ * channels (all at once would wait for memory), and past the last channel go on to the first ones of the next block.
  *
  * Required: what layer.cl asks, what phases.cl asks for D and H, VECTOR BLOCK_M BLOCK_H BLOCK_W FLAT, Y_CHANNELS_LAST (1: y
  * has neighbouring channels, not positions, side by side; not with FLAT), GATHER TILE_M CHANNELS AHEAD, EDGES and what edges.cl
@@ -225,6 +226,10 @@ T3_SINGLE void phase(ulong items, __global const REAL *restrict x, ulong x_start
 #pragma unroll
         for (int v = 0; v < BLOCK_W; ++v) inside[k][v] = inside_row((tw + v * VECTOR) * INPUT_STEP_W + OFFSET_W(k), (int)in_w);
 #endif
+      /* From a row of the last channels to the one of the first channels that the next block takes, of this line or below. */
+      const bool ends = next + BLOCK_W * VECTOR >= end;
+      const long next_block = (AHEAD - (long)GROUP_IN) * x_c + (ends ? BLOCK_H * INPUT_STEP_H * (long)pitch : 0) +
+                              (ends ? begin - tw : BLOCK_W * VECTOR) * INPUT_STEP_W;
       for (uint first_c = 0; first_c < GROUP_IN; first_c += CHANNELS) {
         const uint end_c = min(first_c + CHANNELS, (uint)GROUP_IN);
 #if GATHER
@@ -257,12 +262,14 @@ T3_SINGLE void phase(ulong items, __global const REAL *restrict x, ulong x_start
 
           __global const REAL *weights_c = weights + m_block * BLOCK_WEIGHTS + first_c * taps_d * taps_h * ROW_WEIGHTS;
           int at = 0;
-          for (uint c = first_c; c < end_c; ++c, weights_c += taps_d * taps_h * ROW_WEIGHTS)
+          uint asked = first_c + m_block - first_block; /* the blocks of channels take turns at prefetching */
+          for (uint c = first_c; c < end_c; ++c, weights_c += taps_d * taps_h * ROW_WEIGHTS) {
             for (int j = 0; j < taps; ++j, ++at) {
 #if AHEAD || !GATHER
               __global const REAL *row[BLOCK_H];
               FIND_ROWS(row, x + c * x_c, j);
-              if (AHEAD && c + AHEAD < GROUP_IN && m_block == first_block) prefetch_rows(row, AHEAD * x_c);
+              if (AHEAD && (GATHER ? c == asked : c + AHEAD < GROUP_IN))
+                prefetch_rows(row, c + AHEAD < GROUP_IN ? AHEAD * x_c : next_block);
 #endif
               __global const REAL *w = weights_c + weight_at[j];
 #pragma unroll
@@ -286,9 +293,11 @@ T3_SINGLE void phase(ulong items, __global const REAL *restrict x, ulong x_start
                       sums[m][h][v][RESIDUE_W(k)] = fma(values[h][v], (VEC)w[k * BLOCK_M + m], sums[m][h][v][RESIDUE_W(k)]);
               }
             }
+            if (GATHER && c == asked) asked += end_block - first_block;
+          }
 
-            /* By way of memory, so that the stores are loops: unrolled they would be most of the code. Every index into sums is
-             * a constant: one that is not would keep all sums in memory. */
+          /* By way of memory, so that the stores are loops: unrolled they would be most of the code. Every index into sums is
+           * a constant: one that is not would keep all sums in memory. */
 #pragma unroll
           for (int m = 0; m < BLOCK_M; ++m)
 #pragma unroll
