@@ -148,6 +148,23 @@ static void some_variants_are_right_wherever_vectors_rows_and_planes_end(void **
   }
 }
 
+/* Variants of phase that lay out rows of x for several blocks, which take turns at prefetching; at most four. */
+static void check_laid_out(const struct rig *rig, const tconv3d_desc *desc, uint64_t seed) {
+  enum { GATHER = 5, MOST = 4 }; /* the place of its number */
+  const t3_request request = {.desc = desc, .operation = TCONV3D_FORWARD};
+  t3_problem problem;
+  t3_candidate list[T3_MAX_VARIANTS];
+  assert_int_equal(t3_problem_init(t3_context_slot(rig->context, NULL), &request, &problem), TCONV3D_OK);
+  if (rig_is_foreign("phase")) return;
+  size_t count = t3_candidates(&problem, t3_algorithm_named("phase"), list), checked = 0;
+  for (size_t i = 0; i < count && checked < MOST; ++i)
+    if (list[i].variant.number[GATHER]) {
+      check_result(rig, TCONV3D_FORWARD, desc, &list[i], seed);
+      ++checked;
+    }
+  assert_true(checked);
+}
+
 /* A device that says it has next to no cache: every y outgrows it, so whole lines of rows are stored past it. */
 static void stores_past_the_caches_are_right(void **state) {
   static const struct layer_row rows[] = {
@@ -164,6 +181,7 @@ static void stores_past_the_caches_are_right(void **state) {
   for (size_t i = 0; i < sizeof rows / sizeof *rows; ++i) {
     tconv3d_desc desc = layer_of_row(&rows[i]);
     check_layer(rig, &desc, 1, default_seed + i, check_result);
+    if (rows[i].in_channels > 8) check_laid_out(rig, &desc, default_seed + i);
   }
   slot->info.cache_bytes = cache_bytes;
 }

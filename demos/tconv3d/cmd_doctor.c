@@ -184,7 +184,7 @@ int cmd_doctor(int argc, char **argv) {
   static const struct argp doctor_argp = {
       .doc = "Shows the OpenCL drivers and devices, runs small layers with known answers on each device with each algorithm, "
              "and shows "
-             "the cache. Where CLBlast is used it compiles for half a minute the first time. The exit status is 1 when there "
+             "the cache. Where CLBlast is used it compiles for a minute the first time. The exit status is 1 when there "
              "is no usable device or an answer is wrong."};
   struct fault fault = {0};
   tconv3d_device_info *list;
