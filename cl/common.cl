@@ -6,6 +6,18 @@
 /* A kernel whose work-items are work-groups of their own: a CPU core takes one at a time. */
 #define T3_SINGLE __attribute__((reqd_work_group_size(1, 1, 1))) __kernel
 
+/* Before a kernel: asks for sub-groups of SUB_GROUP work-items where an instruction or a function needs that size, else of
+ * LEAST_SUB_GROUP where the device's compiler gives the work-items of these the most registers. */
+#if !defined(cl_intel_required_subgroup_size)
+#define SUB_GROUPS
+#elif defined(SUB_GROUP) && !TWIN
+#define SUB_GROUPS __attribute__((intel_reqd_sub_group_size(SUB_GROUP)))
+#elif defined(LEAST_SUB_GROUP)
+#define SUB_GROUPS __attribute__((intel_reqd_sub_group_size(LEAST_SUB_GROUP)))
+#else
+#define SUB_GROUPS
+#endif
+
 #include "types.cl"
 
 /* The explicit vector of VECTOR sums, where a program defines VECTOR. vloadN and vstoreN need no alignment, but PoCL 3.1

@@ -31,13 +31,6 @@
 #endif
 #define MATRICES (MULTIPLIER == MULTIPLY_MMA || MULTIPLIER == MULTIPLY_TF32 || MULTIPLIER == MULTIPLY_DPAS)
 
-/* Where an instruction or a function asks for sub-groups of one size. */
-#if defined(SUB_GROUP) && !TWIN && defined(cl_intel_required_subgroup_size)
-#define SUB_GROUPS __attribute__((intel_reqd_sub_group_size(SUB_GROUP)))
-#else
-#define SUB_GROUPS
-#endif
-
 #if MATRICES
 #include "matrix.cl"
 #elif MULTIPLIER == MULTIPLY_BROADCAST

@@ -80,7 +80,7 @@ typedef struct {
 } point_t;
 
 /* images: how many there are; x_ and y_: strides. */
-__attribute__((reqd_work_group_size(LOCAL, 1, 1))) __kernel void
+__attribute__((reqd_work_group_size(LOCAL, 1, 1))) SUB_GROUPS __kernel void
 points(ulong items, __global const X_STORED *restrict x, ulong x_start, __global const REAL *restrict packed,
        ulong packed_start, __global Y_STORED *Y_RESTRICT y, ulong y_start, long images, long in_d, long in_h, long in_w,
        long x_n, long x_c, long x_d, long x_h, long x_w, long out_d, long out_h, long out_w, long y_n, long y_c, long y_d,

@@ -87,7 +87,7 @@ static inline void advance(place_t *p, const place_t *step, range_t d, range_t h
 #define LOCAL_REALS (2 * BUFFER_REALS > LAID_REALS ? 2 * BUFFER_REALS : LAID_REALS)
 
 /* chunks: of the positions; x_ and gy_: strides. */
-__attribute__((reqd_work_group_size(ITEMS, 1, 1))) __kernel void
+__attribute__((reqd_work_group_size(ITEMS, 1, 1))) SUB_GROUPS __kernel void
 tiled_gradient(ulong items, __global const X_STORED *restrict x, ulong x_start, __global const X_STORED *restrict gy,
                ulong gy_start,
 #if PARTIAL

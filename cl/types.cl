@@ -1,7 +1,8 @@
 /* types.cl: the types of tensors in memory and of sums. X_TYPE, W_TYPE and Y_TYPE are those of x, of w and b, and of what is
  * written: 0 float32, 1 float64, 2 float16, 3 bfloat16; float32 where a program does not say. Sums are REAL: double where all
  * tensors are, else float. The two short types are read and written as bits, so that no device needs an extension for them, and
- * a result is rounded once, to nearest, ties to even. */
+ * a result is rounded once, to nearest, ties to even. With DEVICE_HALF single values of float16 go by OpenCL's own functions,
+ * which are one instruction on GPUs; on CPUs they are calls. */
 #ifndef X_TYPE
 #define X_TYPE 0
 #endif
@@ -10,6 +11,10 @@
 #endif
 #ifndef Y_TYPE
 #define Y_TYPE 0
+#endif
+
+#ifndef DEVICE_HALF
+#define DEVICE_HALF 0
 #endif
 
 #define STORED_0 float
@@ -59,7 +64,11 @@ DEFINE_SHORT_TYPES(1, float, uint, ushort, (uint), (ushort), as_float, as_uint)
 /* One value at from, as REAL. */
 #define READ_0(from) (*(from))
 #define READ_1(from) (*(from))
+#if DEVICE_HALF
+#define READ_2(from) vload_half(0, (__global const half *)(from))
+#else
 #define READ_2(from) from_half1(*(from))
+#endif
 #define READ_3(from) from_bfloat1(*(from))
 #define READ_X(from) T3_PASTE(READ_, X_TYPE)(from)
 #define READ_W(from) T3_PASTE(READ_, W_TYPE)(from)
@@ -67,6 +76,10 @@ DEFINE_SHORT_TYPES(1, float, uint, ushort, (uint), (ushort), as_float, as_uint)
 
 #define WRITE_0(value, to) (*(to) = (value))
 #define WRITE_1(value, to) (*(to) = (value))
+#if DEVICE_HALF
+#define WRITE_2(value, to) vstore_half_rte(value, 0, (__global half *)(to))
+#else
 #define WRITE_2(value, to) (*(to) = to_half1(value))
+#endif
 #define WRITE_3(value, to) (*(to) = to_bfloat1(value))
 #define WRITE_Y(value, to) T3_PASTE(WRITE_, Y_TYPE)(value, to)

@@ -3,7 +3,10 @@
  * TCONV3D_TEST_SEED runs others. A failure prints the seed and the layer. */
 #include <string.h>
 
+#include "base/checked.h"
+#include "device/quirks.h"
 #include "plan/choose.h"
+#include "program/program.h"
 #include "support/call_check.h"
 #include "support/layers.h"
 #include "support/operands.h"
@@ -179,6 +182,47 @@ static void small_devices_are_given_tiles_that_fit_or_a_reason(void **state) {
     }
 }
 
+/* What a program of the variant asks of the compiler; the largest block of a tile that has one. */
+static bool asks_for_registers(const t3_problem *problem, const t3_candidate *candidate, int64_t *block) {
+  t3_recipe recipe = {0};
+  t3_text text = {0};
+  assert_ok(candidate->algorithm->recipe(problem, &candidate->variant, &recipe));
+  assert_true(t3_program_text(candidate->algorithm->program, &recipe.defines, &text));
+  bool asks = strstr(t3_build_options(&text), "256-GRF") != NULL;
+  assert_int_equal(asks, strstr(recipe.defines.data, "LEAST_SUB_GROUP=8\n") != NULL);
+  if (strcmp(candidate->algorithm->name, "points"))
+    *block = t3_max(*block, candidate->variant.number[2] * candidate->variant.number[3]);
+  t3_text_free(&text);
+  t3_text_free(&recipe.defines);
+  return asks;
+}
+
+/* As Intel's GPUs do. Those with fewer get smaller blocks. */
+static void a_device_that_gives_registers_on_request_is_asked_for_them(void **state) {
+  static const struct {
+    unsigned quirks, registers;
+    int64_t block;
+  } devices[] = {{0, 256, 64}, {T3_REGISTERS_ON_REQUEST, 256, 64}, {T3_REGISTERS_ON_REQUEST, 128, 16}};
+  for (size_t i = 0; i < sizeof devices / sizeof *devices; ++i) {
+    int64_t block = 0;
+    for (size_t n = 0; n < NAMES; ++n) {
+      const t3_algorithm *algorithm = t3_algorithm_named(names[n]);
+      struct asked asked = {.desc = desc_of(&rows[0])};
+      asked.desc.in_channels = asked.desc.out_channels = 128, asked.desc.input_size[2] = 64, asked.desc.has_bias = 0;
+      if (algorithm->serves == T3_WEIGHT_GRADIENT) asked.operation = TCONV3D_GRAD_WEIGHT;
+      t3_problem problem = problem_on(*state, &asked, true, 1 << 16, 1024);
+      problem.device.quirks = devices[i].quirks, problem.device.registers = devices[i].registers;
+      problem.device.sub_group_sizes = 8 + 16 + 32;
+      t3_candidate list[T3_MAX_VARIANTS];
+      size_t count = t3_candidates(&problem, algorithm, list);
+      assert_true(count > 1);
+      for (size_t v = 0; v < count; ++v)
+        assert_int_equal(asks_for_registers(&problem, &list[v], &block), devices[i].quirks != 0);
+    }
+    assert_int_equal(block, devices[i].block);
+  }
+}
+
 static void the_least_tiles_are_right_on_a_device_that_has_no_room_for_others(void **state) {
   static const tconv3d_operation operations[] = {TCONV3D_FORWARD, TCONV3D_GRAD_WEIGHT};
   const struct rig *rig = *state;
@@ -213,6 +257,7 @@ int main(void) {
       cmocka_unit_test(tiles_of_gradients_and_the_convolution_are_right),
       cmocka_unit_test(a_gpu_is_given_them_and_other_devices_are_not),
       cmocka_unit_test(small_devices_are_given_tiles_that_fit_or_a_reason),
+      cmocka_unit_test(a_device_that_gives_registers_on_request_is_asked_for_them),
       cmocka_unit_test(the_least_tiles_are_right_on_a_device_that_has_no_room_for_others),
       cmocka_unit_test(positions_are_found_over_many_images),
   };

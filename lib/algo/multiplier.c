@@ -1,5 +1,7 @@
 #include "algo/multiplier.h"
 
+#include "device/quirks.h"
+
 #define BROADCAST_ROW(size, feature) \
   { T3_MULTIPLY_BROADCAST, "rows by broadcasts to sub-groups of " #size, size, 0, 0, 1, 1, 0, feature, feature }
 #define DPAS_ROW(size, f16, bf16) \
@@ -43,10 +45,20 @@ static t3_feature_set needed(const t3_problem *problem, const t3_multiplier *mul
   return t3_feature_bit(problem->layer.dtype == TCONV3D_BF16 ? multiplier->feature_bf16 : multiplier->feature);
 }
 
+/* Where registers depend on the size of sub-groups, the smallest ones have the most. With 128 of them broadcasts were spilled.
+ */
+static bool has_registers(const t3_problem *problem, const t3_multiplier *multiplier) {
+  const tconv3d_device_info *device = &problem->device;
+  unsigned sizes = device->sub_group_sizes, least = sizes & (~sizes + 1);
+  if (multiplier->lanes == 1 || !t3_has_quirk(device, T3_REGISTERS_ON_REQUEST)) return true;
+  return (unsigned)multiplier->lanes == least && device->registers >= 256;
+}
+
 bool t3_multiplier_there(const t3_problem *problem, int64_t number) {
   const t3_multiplier *multiplier = t3_multiplier_of(number);
   t3_feature_set needs = t3_is_twin(number) ? (t3_feature_set)T3_TWINS : needed(problem, multiplier);
-  return types_suit(problem, multiplier) && is_permitted(problem, multiplier) && (problem->features & needs) == needs;
+  return types_suit(problem, multiplier) && is_permitted(problem, multiplier) && (problem->features & needs) == needs &&
+         (t3_is_twin(number) || has_registers(problem, multiplier));
 }
 
 t3_feature_set t3_features_wanted(const t3_problem *problem) {

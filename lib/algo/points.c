@@ -46,10 +46,12 @@ static int64_t local_size(const t3_problem *problem) {
 static size_t variants(const t3_problem *problem, t3_variant *list) {
   static const int64_t blocks[][2] = {{4, 2}, {4, 1}, {2, 4}, {2, 2}, {2, 1}, {1, 4}, {1, 2}, {1, 1}};
   const t3_axis *w = &problem->layer.axis[T3_W];
+  const unsigned registers = problem->device.registers; /* 0 where nobody knows */
+  const int64_t sums = registers && registers < 256 ? MAX_SUMS / 2 : MAX_SUMS;
   size_t count = 0;
   for (size_t i = 0; i < sizeof blocks / sizeof *blocks; ++i) {
     int64_t m = blocks[i][0], t = blocks[i][1];
-    bool fits = m * t * t3_output_step(w) <= MAX_SUMS && m * t * w->kernel <= MAX_UNROLLED && t * w->kernel <= MAX_BOUNDS &&
+    bool fits = m * t * t3_output_step(w) <= sums && m * t * w->kernel <= MAX_UNROLLED && t * w->kernel <= MAX_BOUNDS &&
                 m < 2 * problem->layer.group_out;
     if (fits || m * t == 1) list[count++] = (t3_variant){{m, t, local_size(problem)}};
   }
@@ -112,6 +114,7 @@ static double cost(const t3_problem *problem, const t3_variant *variant) {
 
 static void define_all(const t3_problem *problem, const struct block *block, t3_text *defines) {
   t3_define_problem(defines, problem);
+  t3_define_registers(defines, problem);
   t3_define(defines, "BLOCK_M", block->m);
   t3_define(defines, "BLOCK_T", block->t);
   t3_define(defines, "LOCAL", block->local);

@@ -73,9 +73,12 @@ static void define_epilogue(t3_text *defines, const t3_problem *problem) {
 }
 
 void t3_define_types(t3_text *defines, const t3_problem *problem) {
-  t3_define(defines, "X_TYPE", t3_input_type(problem));
-  t3_define(defines, "W_TYPE", problem->layer.weight_dtype);
-  t3_define(defines, "Y_TYPE", t3_target_type(problem));
+  const tconv3d_dtype x = t3_input_type(problem), w = problem->layer.weight_dtype, y = t3_target_type(problem);
+  const bool half = x == TCONV3D_F16 || w == TCONV3D_F16 || y == TCONV3D_F16;
+  t3_define(defines, "X_TYPE", x);
+  t3_define(defines, "W_TYPE", w);
+  t3_define(defines, "Y_TYPE", y);
+  if (half && problem->device.type & CL_DEVICE_TYPE_GPU) t3_define(defines, "DEVICE_HALF", 1);
   define_epilogue(defines, problem);
 }
 

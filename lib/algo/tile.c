@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "base/checked.h"
+#include "device/quirks.h"
 
 enum {
   REGISTERS = 200, /* of 32 bits, for a work-item: 255 at most on NVIDIA, 256 on AMD */
@@ -26,21 +27,36 @@ static int64_t registers(const t3_problem *problem, const t3_tile *tile, int64_t
   return values * problem->real_size / 4 + ADDRESSES;
 }
 
+/* The same as Intel's compiler needs them, in halves: a value that is gathered has two to a word of matrices, all of them in
+ * flight with half a register of an address each. Fitted to which tiles it spills on Xe-LP, Xe-HPG and Xe-HPC. */
+static bool held_on_request(const t3_problem *problem, const t3_tile *tile, int64_t items) {
+  int64_t lanes = lanes_of(tile), terms = t3_max(tile->terms, 1), size = problem->real_size / 4;
+  int64_t sides = (tile->block_m + tile->block_n) * (lanes > 1 ? 8 : 1), rows = t3_ceil_div(tile->k, terms);
+  int64_t sums = tile->block_m * tile->block_n / lanes, x = t3_ceil_div(rows * tile->n, items);
+  int64_t halves = 2 * size * (sums + t3_ceil_div(sides, lanes) + t3_ceil_div(rows * tile->m, items));
+  if (tile->half_sums) halves += sums;
+  halves += tile->gathers ? x * terms * (2 * size + 1) : 2 * size * x;
+  return halves <= (int64_t)problem->device.registers * (lanes > 1 ? 17 : 13) / 16;
+}
+
 static bool lacks(char *why, size_t capacity, const char *what, int64_t wanted, int64_t there) {
   snprintf(why, capacity, "its least tile needs %" PRId64 " %s and the device has %" PRId64, wanted, what, there);
   return false;
 }
 
-bool t3_tile_fits(const t3_problem *problem, const t3_tile *tile, int64_t items, int64_t local_values, char *why,
-                  size_t capacity) {
+bool t3_tile_fits(const t3_problem *problem, int64_t items, int64_t local_values, char *why, size_t capacity) {
   const tconv3d_device_info *device = &problem->device;
   int64_t bytes = local_values * problem->real_size;
   if ((uint64_t)items > device->work_group_size)
     return lacks(why, capacity, "work-items a group", items, (int64_t)device->work_group_size);
   if ((uint64_t)bytes > device->local_bytes)
     return lacks(why, capacity, "bytes of local memory", bytes, (int64_t)device->local_bytes);
-  int64_t wanted = registers(problem, tile, items);
-  return wanted <= REGISTERS || lacks(why, capacity, "registers", wanted, REGISTERS);
+  return true;
+}
+
+bool t3_tile_held(const t3_problem *problem, const t3_tile *tile, int64_t items) {
+  if (t3_has_quirk(&problem->device, T3_REGISTERS_ON_REQUEST)) return held_on_request(problem, tile, items);
+  return registers(problem, tile, items) <= REGISTERS;
 }
 
 /* Multiply-adds at their rate; local memory gives half a value, as vectors; a gathered value costs its bounds, its place, a
@@ -67,6 +83,14 @@ int64_t t3_tile_store_rows(const t3_tile *tile, int64_t values) {
   int64_t rows = 4;
   while (rows > 1 && (tile->block_m % rows || rows * tile->m / tile->block_m * tile->n > values)) rows /= 2;
   return rows;
+}
+
+void t3_define_registers(t3_text *defines, const t3_problem *problem) {
+  const tconv3d_device_info *device = &problem->device;
+  unsigned sizes = device->sub_group_sizes;
+  if (!t3_has_quirk(device, T3_REGISTERS_ON_REQUEST)) return;
+  if (sizes) t3_define(defines, "LEAST_SUB_GROUP", sizes & (~sizes + 1));
+  t3_define(defines, "ALL_REGISTERS", 1);
 }
 
 void t3_define_tile(t3_text *defines, const t3_tile *tile) {

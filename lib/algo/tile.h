@@ -9,6 +9,8 @@
  * by so many together. */
 typedef struct t3_tile {
   int64_t m, n, block_m, block_n, k, lanes;
+  int64_t terms;           /* that are one word in local memory; 0: 1 */
+  bool gathers, half_sums; /* columns come from addresses of their own; there is a second set of sums, in float16 */
 } t3_tile;
 
 static inline bool t3_is_gpu(const t3_problem *problem) {
@@ -18,10 +20,11 @@ static inline bool t3_is_gpu(const t3_problem *problem) {
 /* Work-items that hold a tile. */
 int64_t t3_tile_items(const t3_tile *tile);
 
-/* Whether the device has the work-items, the local memory (values of the sums' type) and the registers (estimated); else false
- * with the reason. */
-bool t3_tile_fits(const t3_problem *problem, const t3_tile *tile, int64_t items, int64_t local_values, char *why,
-                  size_t capacity);
+/* Whether the device has the registers for it, as they are estimated. Else it would be slow. */
+bool t3_tile_held(const t3_problem *problem, const t3_tile *tile, int64_t items);
+
+/* Whether the device has the work-items and the local memory (values of the sums' type); else false with the reason. */
+bool t3_tile_fits(const t3_problem *problem, int64_t items, int64_t local_values, char *why, size_t capacity);
 
 /* Cycles of a lane, summed over the lanes of a work-group, that one term of all of a tile's sums takes; rate: multiply-adds of
  * a lane a cycle. */
@@ -37,6 +40,9 @@ double t3_gpu_seconds(const t3_problem *problem, const t3_gpu_work *work);
 
 /* The largest divisor of a block's rows, at most four, whose sums of all work-items find room in so many values. */
 int64_t t3_tile_store_rows(const t3_tile *tile, int64_t values);
+
+/* Defines what asks a device that gives registers on request for them: LEAST_SUB_GROUP, ALL_REGISTERS. */
+void t3_define_registers(t3_text *defines, const t3_problem *problem);
 
 /* TILE_M, TILE_N, TILE_K, BLOCK_M and BLOCK_N. */
 void t3_define_tile(t3_text *defines, const t3_tile *tile);

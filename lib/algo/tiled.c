@@ -74,8 +74,10 @@ static int64_t rows_of(const t3_problem *problem, bool merged) {
 /* Terms at a time, near those wanted: even parts of the channels of one tap, or taps of all channels; in matrices whole ones,
  * filled with zeros. */
 static struct way way_of(const t3_problem *problem, const int64_t number[T3_VARIANT_NUMBERS]) {
-  struct way way = {{number[0], number[1], number[2], number[3], number[4], 1}, 1, 1, number[5] % 2, number[5] / 2, NULL};
+  struct way way = {.taps = 1, .channels = 1, .merged = number[5] % 2, .number = number[5] / 2};
   way.multiplier = t3_multiplier_of(way.number);
+  way.tile = (t3_tile){number[0], number[1], number[2], number[3], number[4], 1, .gathers = true};
+  way.tile.terms = way.multiplier->word_terms, way.tile.half_sums = way.multiplier->kind == T3_MULTIPLY_HALF;
   int64_t channels = problem->layer.group_in, wanted = way.tile.k;
   int64_t whole = has_matrices(&way) ? way.multiplier->word_terms * T3_MATRIX_WORDS : 1;
   if (has_matrices(&way)) way.tile.lanes = way.multiplier->lanes;
@@ -110,15 +112,20 @@ static int64_t local_values(const t3_problem *problem, const struct way *way) {
 }
 
 static bool fits(const t3_problem *problem, const struct way *way, char *why, size_t capacity) {
-  return t3_tile_fits(problem, &way->tile, t3_tile_items(&way->tile), local_values(problem, way), why, capacity);
+  return t3_tile_fits(problem, t3_tile_items(&way->tile), local_values(problem, way), why, capacity);
 }
 
-/* m, n, block_m, block_n, k. The last one fits where any does, and is for nothing else. */
+static bool is_good(const t3_problem *problem, const struct way *way) {
+  char why[160];
+  return t3_tile_held(problem, &way->tile, t3_tile_items(&way->tile)) && fits(problem, way, why, sizeof why);
+}
+
+/* m, n, block_m, block_n, k. The last one fits where any does, and is for nothing else: it may lack registers. */
 static const int64_t tiles[][5] = {
     {128, 128, 8, 8, 8}, {128, 64, 8, 8, 8}, {64, 128, 8, 8, 8}, {64, 64, 8, 4, 16}, {64, 64, 4, 4, 16},
     {32, 256, 8, 8, 8},  {32, 128, 4, 8, 8}, {32, 64, 4, 4, 16}, {32, 32, 4, 4, 16}, {16, 256, 4, 8, 8},
     {16, 128, 4, 4, 16}, {16, 64, 4, 4, 16}, {8, 256, 4, 8, 8},  {8, 128, 4, 4, 8},  {4, 256, 4, 4, 8},
-    {2, 256, 2, 4, 8},   {1, 256, 1, 4, 8},  {16, 16, 4, 4, 16}, {4, 32, 4, 4, 8},
+    {2, 256, 2, 4, 8},   {1, 256, 1, 4, 8},  {16, 16, 4, 4, 16}, {4, 32, 2, 4, 8},
 };
 enum { TILES = sizeof tiles / sizeof *tiles };
 
@@ -129,9 +136,9 @@ static const struct {
 } matrix_tiles[] = {
     {32, {128, 128, 64, 32, 32}}, {32, {64, 128, 32, 32, 32}}, {32, {128, 64, 32, 32, 32}}, {32, {64, 64, 32, 32, 32}},
     {32, {32, 128, 16, 32, 32}},  {32, {32, 64, 16, 32, 32}},  {32, {16, 128, 16, 32, 32}}, {32, {16, 64, 16, 16, 32}},
-    {16, {128, 128, 32, 32, 32}}, {16, {64, 128, 32, 32, 32}}, {16, {64, 64, 32, 32, 32}},  {16, {32, 128, 16, 32, 32}},
-    {16, {16, 64, 16, 16, 32}},   {16, {8, 64, 8, 16, 32}},    {8, {128, 64, 16, 32, 32}},  {8, {64, 64, 16, 32, 32}},
-    {8, {32, 64, 16, 32, 32}},    {8, {16, 64, 16, 16, 32}},   {8, {8, 64, 8, 16, 16}},
+    {16, {128, 128, 32, 32, 32}}, {16, {64, 128, 32, 32, 16}}, {16, {64, 64, 32, 32, 16}},  {16, {32, 128, 16, 32, 16}},
+    {16, {16, 64, 16, 16, 32}},   {16, {8, 64, 8, 16, 32}},    {8, {128, 64, 16, 32, 16}},  {8, {64, 64, 16, 16, 16}},
+    {8, {32, 64, 16, 16, 16}},    {8, {16, 64, 16, 16, 16}},   {8, {8, 64, 8, 16, 16}},
 };
 enum { MATRIX_TILES = sizeof matrix_tiles / sizeof *matrix_tiles };
 
@@ -145,11 +152,14 @@ static bool wastes(const t3_problem *problem, const int64_t tile[5], bool merged
   return tile[0] >= 2 * t3_max(rows_of(problem, merged), 4) || tile[1] >= MAX_PADDING_PART * t3_max(positions(problem), 16);
 }
 
-static void list_if_fits(const t3_problem *problem, const int64_t *t, int64_t number, t3_variant *list, size_t *count) {
-  t3_variant variant = {{t[0], t[1], t[2], t[3], t[4], number}};
+static t3_variant variant_of(const int64_t *t, int64_t number) {
+  return (t3_variant){{t[0], t[1], t[2], t[3], t[4], number}};
+}
+
+static void list_if_good(const t3_problem *problem, const int64_t *t, int64_t number, t3_variant *list, size_t *count) {
+  t3_variant variant = variant_of(t, number);
   struct way way = way_of(problem, variant.number);
-  char why[160];
-  if (fits(problem, &way, why, sizeof why)) list[(*count)++] = variant;
+  if (is_good(problem, &way)) list[(*count)++] = variant;
 }
 
 /* A sub-group must share its rows, and load whole columns of terms. */
@@ -165,15 +175,16 @@ static void list_features(const t3_problem *problem, int64_t number, int merged,
   for (size_t i = 0; i < (size_t)(matrices ? MATRIX_TILES : TILES - 1); ++i) {
     const int64_t *t = matrices ? matrix_tiles[i].tile : tiles[i];
     if (matrices ? matrix_tiles[i].lanes != multiplier->lanes : multiplier->lanes > 1 && !broadcasts(multiplier, t)) continue;
-    if (!wastes(problem, t, merged)) list_if_fits(problem, t, 2 * number + merged, list, count);
+    if (!wastes(problem, t, merged)) list_if_good(problem, t, 2 * number + merged, list, count);
   }
 }
 
 static size_t variants(const t3_problem *problem, t3_variant *list) {
   size_t count = 0;
   for (int merged = 0; merged <= (merges(problem) ? 1 : 0); ++merged) {
-    for (size_t i = 0; i < TILES; ++i)
-      if (i + 1 < TILES ? !wastes(problem, tiles[i], merged) : !count) list_if_fits(problem, tiles[i], merged, list, &count);
+    for (size_t i = 0; i + 1 < TILES; ++i)
+      if (!wastes(problem, tiles[i], merged)) list_if_good(problem, tiles[i], merged, list, &count);
+    if (!count) list[count++] = variant_of(tiles[TILES - 1], merged);
     for (int i = 1; problem->features && i < T3_MULTIPLIERS; ++i)
       for (int twin = 0; twin < 2; ++twin) list_features(problem, t3_multiplier_number(i, twin), merged, list, &count);
   }
@@ -242,6 +253,7 @@ static void define_all(const t3_problem *problem, const struct way *way, t3_text
   t3_define_problem(defines, problem);
   t3_define_tile(defines, &way->tile);
   t3_define_multiplier(defines, way->number);
+  t3_define_registers(defines, problem);
   t3_define(defines, "TAPS_AT_ONCE", way->taps);
   t3_define(defines, "CHANNELS_AT_ONCE", way->channels);
   t3_define(defines, "MERGED", way->merged);

@@ -23,7 +23,8 @@ enum {
   PARTIAL_BYTES = 1 << 28 /* of all chunks' sums */
 };
 
-/* m (of x), n (of gy), block_m, block_n, k (positions), slices. The last one fits where any does, and is for nothing else. */
+/* m (of x), n (of gy), block_m, block_n, k (positions), slices. The last one fits where any does, and is for nothing else: it
+ * may lack registers. */
 static const int64_t tiles[][6] = {
     {128, 128, 8, 8, 8, 1}, {128, 64, 8, 8, 8, 1},  {64, 128, 8, 8, 8, 1}, {64, 64, 8, 4, 16, 1}, {64, 64, 4, 4, 16, 1},
     {64, 32, 4, 4, 16, 1},  {32, 64, 4, 4, 16, 1},  {32, 32, 4, 4, 16, 2}, {32, 32, 4, 4, 32, 4}, {16, 16, 4, 4, 32, 8},
@@ -35,7 +36,8 @@ enum { TILES = sizeof tiles / sizeof *tiles };
 /* Doubles take half the positions at a time: what is fetched ahead counts twice in registers. */
 static struct way way_of(const t3_problem *problem, const int64_t number[T3_VARIANT_NUMBERS]) {
   int64_t k = problem->real_size == 8 ? t3_max(number[4] / 2, number[5]) : number[4];
-  return (struct way){{number[0], number[1], number[2], number[3], k, 1}, number[5]};
+  return (struct way){{.m = number[0], .n = number[1], .block_m = number[2], .block_n = number[3], .k = k, .lanes = 1},
+                      number[5]};
 }
 
 static int64_t items_of(const struct way *way) {
@@ -50,7 +52,7 @@ static int64_t local_values(const struct way *way) {
 }
 
 static bool fits(const t3_problem *problem, const struct way *way, char *why, size_t capacity) {
-  return t3_tile_fits(problem, &way->tile, items_of(way), local_values(way), why, capacity);
+  return t3_tile_fits(problem, items_of(way), local_values(way), why, capacity);
 }
 
 static bool applicable(const t3_problem *problem, char *why, size_t capacity) {
@@ -67,8 +69,8 @@ static size_t variants(const t3_problem *problem, t3_variant *list) {
     const int64_t *t = tiles[i];
     struct way way = way_of(problem, t);
     char why[160];
-    bool wastes = t[0] >= 2 * t3_max(layer->group_in, 4) || t[1] >= 2 * t3_max(layer->group_out, 4);
-    if (i + 1 < TILES ? wastes : count > 0) continue;
+    bool last = i + 1 == TILES, wastes = t[0] >= 2 * t3_max(layer->group_in, 4) || t[1] >= 2 * t3_max(layer->group_out, 4);
+    if (last ? count > 0 : wastes || !t3_tile_held(problem, &way.tile, items_of(&way))) continue;
     if (fits(problem, &way, why, sizeof why)) list[count++] = (t3_variant){{t[0], t[1], t[2], t[3], t[4], t[5]}};
   }
   return count;
@@ -138,6 +140,7 @@ static tconv3d_status recipe(const t3_problem *problem, const t3_variant *varian
   int64_t chunks = chunk_count(problem, &way);
   t3_define_problem(&recipe->defines, problem);
   t3_define_tile(&recipe->defines, &way.tile);
+  t3_define_registers(&recipe->defines, problem);
   t3_define(&recipe->defines, "SLICES", way.slices);
   t3_define(&recipe->defines, "PARTIAL", chunks > 1);
   t3_define(&recipe->defines, "X_CHANNELS_LAST", channels_last(&layer->x, layer->group_in));

@@ -158,6 +158,14 @@ static bool set_launch_limit(tconv3d_device_info *info) {
   return false;
 }
 
+/* As the compilers use them; no query of OpenCL tells. Of Intel's GPUs those with the matrix extension have a mode with twice
+ * the registers, for half the work-items. */
+static unsigned gpu_registers(const tconv3d_device_info *info) {
+  if (!(info->type & CL_DEVICE_TYPE_GPU)) return 0;
+  bool many = t3_device_extension(info->device, "cl_intel_subgroup_matrix_multiply_accumulate");
+  return t3_has_quirk(info, T3_REGISTERS_ON_REQUEST) && !many ? 128 : 256;
+}
+
 void t3_device_read(cl_device_id device, tconv3d_device_info *info) {
   *info = (tconv3d_device_info){.device = device};
   clGetDeviceInfo(device, CL_DEVICE_PLATFORM, sizeof info->platform, &info->platform, NULL);
@@ -177,6 +185,7 @@ void t3_device_read(cl_device_id device, tconv3d_device_info *info) {
   t3_device_string(device, CL_DRIVER_VERSION, info->driver, sizeof info->driver);
   read_features(info);
   info->quirks = t3_quirks_of(info);
+  info->registers = gpu_registers(info);
   const char *why = rejection(info);
   info->usable = !why && override_width(info) && set_launch_limit(info);
   info->fma_width = fma_width(info);

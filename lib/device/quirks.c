@@ -49,6 +49,15 @@ static const struct row rows[] = {
      {0, 0},
      T3_KERNELS_KEEP_BUFFERS,
      "its kernel objects keep the buffers that were their arguments last: a call's are taken from them at once"},
+    {"Intel(R) OpenCL",
+     "",
+     "",
+     CL_DEVICE_TYPE_GPU,
+     {0, 0},
+     T3_REGISTERS_ON_REQUEST,
+     "its compiler prefers large sub-groups with few registers for each work-item, and puts arrays into memory where they do "
+     "not "
+     "suffice: kernels with blocks of sums ask for the smallest sub-groups, and for all registers"},
     {"",
      "llvmpipe",
      "",

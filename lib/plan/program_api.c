@@ -14,12 +14,12 @@ static void describe_launch(const t3_launch *launch, const char *when, t3_text *
                    t3_round_up(launch->items, (int64_t)launch->local), launch->local, when);
 }
 
-static void describe(const tconv3d_plan *plan, const char *name, t3_text *text) {
+static void describe(const tconv3d_plan *plan, const char *name, const char *options, t3_text *text) {
   const tconv3d_device_info *device = &plan->slot->info;
   t3_text_append(text, "program %s\n", name);
   t3_layer_print(&plan->problem.layer, plan->problem.operation, text);
   t3_text_append(text, "\ndevice %s\nplatform %s, %s\ndriver %s\noptions %s\n", device->name, device->platform_name,
-                 device->platform_version, device->driver, t3_build_options);
+                 device->platform_version, device->driver, options);
   describe_launch(&plan->recipe.pack, "for weights", text);
   describe_launch(&plan->recipe.pack_channels, "for what the epilogue has for each channel", text);
   for (int i = 0; i < plan->recipe.num_run; ++i) describe_launch(&plan->recipe.run[i], "a call", text);
@@ -39,10 +39,10 @@ static tconv3d_status fill(const tconv3d_plan *plan, tconv3d_program *program) {
     t3_program_key(&plan->slot->info, &source, &key);
   if (key.data && t3_text_ok(&key)) {
     t3_program_name(&key, program->name);
-    describe(plan, program->name, &description);
+    describe(plan, program->name, t3_build_options(&source), &description);
     program->key_bytes = key.size;
+    program->options = strdup(t3_build_options(&source));
     program->key = take(&key), program->source = take(&source), program->description = take(&description);
-    program->options = strdup(t3_build_options);
   }
   t3_text_free(&source);
   t3_text_free(&key);

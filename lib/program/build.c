@@ -31,7 +31,7 @@ tconv3d_status t3_build_source(cl_context cl, const tconv3d_device_info *device,
   cl_int error;
   *program = clCreateProgramWithSource(cl, 1, (const char *[]){text->data}, &text->size, &error);
   if (error != CL_SUCCESS) return t3_cl_fail(error, "clCreateProgramWithSource", "");
-  error = clBuildProgram(*program, 1, &device->device, t3_build_options, NULL, NULL);
+  error = clBuildProgram(*program, 1, &device->device, t3_build_options(text), NULL, NULL);
   if (error == CL_SUCCESS) return TCONV3D_OK;
   tconv3d_status status = build_failure(error, name, device, *program);
   clReleaseProgram(*program);
@@ -43,7 +43,7 @@ cl_program t3_build_binary(cl_context cl, cl_device_id device, const void *binar
   cl_int error, taken = CL_SUCCESS;
   cl_program program = clCreateProgramWithBinary(cl, 1, &device, &size, (const unsigned char *[]){binary}, &taken, &error);
   if (error == CL_SUCCESS && taken == CL_SUCCESS &&
-      clBuildProgram(program, 1, &device, t3_build_options, NULL, NULL) == CL_SUCCESS)
+      clBuildProgram(program, 1, &device, t3_build_options(NULL), NULL, NULL) == CL_SUCCESS)
     return program;
   if (program) clReleaseProgram(program);
   return NULL;

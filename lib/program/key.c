@@ -10,7 +10,10 @@
 
 extern char **environ;
 
-const char t3_build_options[] = "-cl-std=CL1.2";
+const char *t3_build_options(const t3_text *text) {
+  bool all_registers = text && text->data && strstr(text->data, "#define ALL_REGISTERS 1\n");
+  return all_registers ? "-cl-std=CL1.2 -cl-intel-256-GRF-per-thread" : "-cl-std=CL1.2";
+}
 
 bool t3_program_text(const char *name, const t3_text *defines, t3_text *text) {
   const t3_source *source = t3_sources;
@@ -64,7 +67,7 @@ static void append_extensions(const tconv3d_device_info *device, t3_text *key) {
 }
 
 void t3_program_key(const tconv3d_device_info *device, const t3_text *text, t3_text *key) {
-  t3_text_append(key, "tconv3d %s\noptions %s\n", TCONV3D_VERSION, t3_build_options);
+  t3_text_append(key, "tconv3d %s\noptions %s\n", TCONV3D_VERSION, t3_build_options(text));
   t3_text_append(key, "platform %s\n%s\n", device->platform_name, device->platform_version);
   t3_text_append(key, "device %s\n%s\ndriver %s\n", device->name, device->version, device->driver);
   t3_text_append(key, "units %u width %u local %llu\n", device->compute_units, device->vector_width,

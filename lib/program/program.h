@@ -46,7 +46,8 @@ void t3_programs_free(t3_program *list);
 bool t3_program_text(const char *name, const t3_text *defines, t3_text *text);
 /* The identity of what text becomes on the device. */
 void t3_program_key(const tconv3d_device_info *device, const t3_text *text, t3_text *key);
-extern const char t3_build_options[];
+/* Of a program's text, which asks by a define for more than the usual ones; NULL: of a binary. */
+const char *t3_build_options(const t3_text *text);
 /* The XXH3 128-bit hash of bytes in the canonical order, as 32 hexadecimal digits: of a program's key it is the name of its
  * files.
  */
