@@ -36,7 +36,7 @@ static_analysis() {
 step "build" build build -Dtests=enabled -Ddemos=enabled
 step "tests" meson test -C build --print-errorlogs
 step "install and use" tests/check_install.sh build
-step "build with sanitizers" build build-asan -Dtests=enabled -Ddemos=enabled -Db_sanitize=address,undefined -Db_lundef=false
+step "build with sanitizers" build build-asan -Dtests=enabled -Ddemos=enabled -Doptimization=1 -Db_sanitize=address,undefined -Db_lundef=false
 # Code that the OpenCL runtime generated is no sanitizer's: the second run takes it from the first one's cache.
 mkdir -p build/tests/pocl && rm -rf build-asan/tests/pocl && ln -s "$PWD/build/tests/pocl" build-asan/tests/pocl
 step "tests with sanitizers" python3 tests/sanitized.py build-asan
@@ -44,7 +44,7 @@ step "tests with sanitizers" python3 tests/sanitized.py build-asan
 rm -f build/runtimes.log
 others() { tests/runtimes.py --timeout 240 intel-cpu intel-fpga rusticl oclgrind pocl-two-devices | tee build/runtimes.log; }
 step "other runtimes" others
-CC=clang step "build with clang" build build-clang -Dtests=enabled -Ddemos=enabled
+CC=clang step "build with clang" build build-clang -Dtests=enabled -Ddemos=enabled -Doptimization=0 # for its warnings
 step "format" format
 step "cppcheck" static_analysis
 
