@@ -153,7 +153,8 @@ def on_nvidia(tools, program, gpu, folder):
     spilled = sum(int(n) for n in re.search(r"(\d+) bytes stack frame, (\d+) bytes spill stores", said).groups())
     with open(out) as file:
         found = result(registers, spilled, file.read().count("mma.sync"))
-    found["local"] = int(re.search(r"(\d+) bytes smem", said).group(1))
+    local = re.search(r"(\d+) bytes smem", said)
+    found["local"] = int(local.group(1)) if local else 0
     return found
 
 
