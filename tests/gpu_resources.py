@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """gpu_resources.py GPU_PROGRAMS [--clang CLANG] [--ptxas PTXAS] [--ocloc OCLOC] [--kind KIND] [--all | --quick]: what GPUs' compilers make of the
 kernels for GPUs, on a machine without one. GPU_PROGRAMS (tests/gpu_programs of a build) writes their specialised sources; clang
-compiles them for AMD's GPUs and, where ptxas is there, for NVIDIA's, and Intel's offline compiler, where it is there, for Intel's.
+compiles them for AMD's GPUs and, where ptxas is given, for NVIDIA's; ocloc, of Debian's intel-opencl-icd, for Intel's.
 One line for each tile, by types, layouts and multiplier; with --all for each tile of each layer; with --quick for what would be
 chosen alone, without vendors' features and on one GPU:
 

@@ -17,11 +17,11 @@ import threading
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 BEGIN, END = "<!-- runtimes: written by tests/runtimes.py -->", "<!-- end of runtimes -->"
 WHOLE = """matrix api misuse bad_input width in_flight gradient_misuse kernels edges goldens gradients gradient_goldens views
-  layouts layouts_stores layouts_refused layouts_misuse types epilogue epilogue_goldens variants large tiled pipeline self_test
+  layouts layouts_stores layouts_refused layouts_misuse types epilogue epilogue_goldens variants large tiled vendor pipeline self_test
   recovery split offline gemm""".split()
 # They look at every result themselves: a self-test of each program would only add to their time.
 BELIEVED = """matrix kernels edges goldens gradients gradient_goldens gradient_misuse layouts layouts_stores layouts_refused
-  layouts_misuse types epilogue epilogue_goldens variants large tiled pipeline""".split()
+  layouts_misuse types epilogue epilogue_goldens variants large tiled vendor pipeline""".split()
 BASIC_DEADLOCK = "PoCL 3.1's basic device waits for itself in clSetUserEventStatus where commands follow the event in a chain"
 FEW_ROUNDS = "llvmpipe ends a work-item's loops after 65535 rounds, and one work-item would do all: refused but for tiny layers"
 
