@@ -22,15 +22,17 @@
  *
  * GATHER: where many output channels share x, a work-item takes TILE_M blocks of them, and CHANNELS input channels at a time:
  * their vectors, which may have been shuffled or masked, are laid out in the first cache once and serve all those blocks, whose
- * sums wait in memory meanwhile. Otherwise TILE_M is 1 and CHANNELS GROUP_IN.
+ * sums wait in memory where there are more channels: for each of the GATHERED_TAPS taps of D and H that reach a residue at
+ * most, GATHERED_W vectors in a row. Otherwise TILE_M is 1 and CHANNELS GROUP_IN.
  *
  * AHEAD: while a channel is at work, the same rows so many channels on are prefetched, since a processor cannot foresee rows
  * that are taken from many channels by turns; 0: they are not. Blocks that share x share this work too, each for some of the
  * channels (all at once would wait for memory), and past the last channel go on to the first ones of the next block.
  *
  * Required: what layer.cl asks, what phases.cl asks for D and H, VECTOR BLOCK_M BLOCK_H BLOCK_W FLAT, Y_CHANNELS_LAST (1: y
- * has neighbouring channels, not positions, side by side; not with FLAT), GATHER TILE_M CHANNELS AHEAD, EDGES and what edges.cl
- * asks, STREAM (1: y outgrows the caches, so it is stored past them), MIN_OFFSET_ for D H W. */
+ * has neighbouring channels, not positions, side by side; not with FLAT), GATHER TILE_M CHANNELS AHEAD, with GATHER
+ * GATHERED_TAPS and GATHERED_W, EDGES and what edges.cl asks, STREAM (1: y outgrows the caches, so it is stored past them),
+ * MIN_OFFSET_ for D H W. */
 #include "common.cl"
 #include "edges.cl"
 #include "layer.cl"
@@ -53,6 +55,10 @@
 #define BLOCK_WEIGHTS ((ulong)tap_start_d[RESIDUES_D] * tap_start_h[RESIDUES_H] * GROUP_IN * ROW_WEIGHTS)
 
 #define M_TILES ((M_BLOCKS + TILE_M - 1) / TILE_M)
+/* Blocks whose sums wait in memory. */
+#define BLOCKS_KEPT (CHANNELS < GROUP_IN ? TILE_M : 1)
+/* Where the vector under tap k of W is laid out: taps that meet the same x share it, unless there is a place for each. */
+#define PLACE_W(k) (GATHERED_W < KERNEL_W ? OFFSET_W(k) - MIN_OFFSET_W : (k))
 
 /* The rows of x under tap j of a channel's tap list, and the values under tap k of W in one of them. */
 #if EDGES
@@ -156,6 +162,58 @@ static inline void store_flat(__global Y_STORED *to, const line_t *line, int col
 }
 #endif
 
+/* Where a block of sums goes: next and tw, the first value of t that is new and the block's first; its row of t and residue of
+ * H; of x's rows or what stands for them the pitch; y's strides and sizes, and what the epilogue reads. */
+typedef struct {
+  int next, tw, th, ah, pitch, out_h, out_w;
+  long y_c, y_h, y_w;
+  __global const REAL *packed;
+  __global const Y_STORED *all_y, *residuals;
+} target_t;
+
+/* Stores the sums of so many channels from first_m on (a channel of all groups), which y_block is of. By way of memory, so that
+ * the stores are loops: unrolled they would be most of the code. */
+static inline void store_block(__global Y_STORED *y_block, const line_t (*sums)[BLOCK_H][BLOCK_W], uint first_m, int channels,
+                               const target_t *t) {
+#if FLAT
+  int row = t->tw / t->pitch, col = t->tw - row * t->pitch;
+  const long row_step = STRIDE_H * t->y_h;
+  for (int v = 0; v < BLOCK_W; ++v) {
+    const int rows = (t->out_h - t->ah - row * STRIDE_H + STRIDE_H - 1) / STRIDE_H;
+    __global Y_STORED *to = y_block + t->ah * t->y_h + row * row_step;
+#pragma unroll 1
+    for (int m = 0; m < channels; ++m, to += t->y_c) {
+      const finish_t f = finish_of(t->packed, first_m + m, t->all_y, t->residuals);
+      store_flat(to, &sums[m][0][v], col, t->pitch, t->out_w, rows, row_step, DONE_BEFORE(t->next, t->tw + v * VECTOR), &f);
+    }
+    for (col += VECTOR; col >= t->pitch; col -= t->pitch) ++row;
+  }
+#elif Y_CHANNELS_LAST
+  for (int h = 0; h < BLOCK_H; ++h)
+    for (int v = 0; v < BLOCK_W; ++v) {
+      const int oh = (t->th + h) * STRIDE_H + t->ah, o = (t->tw + v * VECTOR) * STRIDE_W;
+      if (oh < t->out_h && o < t->out_w)
+        store_turned(y_block + oh * t->y_h + o * t->y_w, t->y_w, &sums[0][h][v], BLOCK_H * BLOCK_W, channels, t->out_w - o,
+                     DONE_BEFORE(t->next, t->tw + v * VECTOR), t->packed, first_m, t->all_y, t->residuals);
+    }
+#else
+#pragma unroll 1
+  for (int m = 0; m < channels; ++m) {
+    const finish_t f = finish_of(t->packed, first_m + m, t->all_y, t->residuals);
+#pragma unroll 1
+    for (int h = 0; h < BLOCK_H; ++h) {
+      const int oh = (t->th + h) * STRIDE_H + t->ah;
+      if (oh >= t->out_h) break;
+      __global Y_STORED *to = y_block + m * t->y_c + oh * t->y_h;
+      for (int v = 0; v < BLOCK_W; ++v) {
+        const int o = (t->tw + v * VECTOR) * STRIDE_W;
+        if (o < t->out_w) store_after(to + o, &sums[m][h][v], t->out_w - o, DONE_BEFORE(t->next, t->tw + v * VECTOR), &f);
+      }
+    }
+  }
+#endif
+}
+
 /* x_ and y_: strides of what x is read from, and of y; those of W are 1, but y_w with Y_CHANNELS_LAST. lines: of a plane,
  * blocks of BLOCK_H rows or (FLAT) 1; length: values of t in a line; chunk: those that a work-item takes, a multiple of its
  * block, the last one of a line also what is left; run: how many lines it takes so. */
@@ -218,7 +276,9 @@ T3_SINGLE void phase(ulong items, __global const REAL *restrict x, ulong x_start
     }
     for (int next = begin; next < end; next += BLOCK_W * VECTOR) {
       const int tw = max(min(next, (int)length - BLOCK_W * VECTOR), 0);
-      line_t lines_of[TILE_M][BLOCK_M][BLOCK_H][BLOCK_W];
+      line_t lines_of[BLOCKS_KEPT][BLOCK_M][BLOCK_H][BLOCK_W];
+      const target_t target = {next, tw,  (int)th, (int)ah, pitch, (int)out_h, (int)out_w,
+                               y_c,  y_h, y_w,     packed,  all_y, residuals};
 #if EDGES
       INT_VEC inside[KERNEL_W][BLOCK_W];
 #pragma unroll
@@ -233,7 +293,7 @@ T3_SINGLE void phase(ulong items, __global const REAL *restrict x, ulong x_start
       for (uint first_c = 0; first_c < GROUP_IN; first_c += CHANNELS) {
         const uint end_c = min(first_c + CHANNELS, (uint)GROUP_IN);
 #if GATHER
-        VEC gathered[CHANNELS * KERNEL_D * KERNEL_H][KERNEL_W][BLOCK_H][BLOCK_W];
+        VEC gathered[CHANNELS * GATHERED_TAPS][GATHERED_W][BLOCK_H][BLOCK_W];
         int filled = 0;
         for (uint c = first_c; c < end_c; ++c)
           for (int j = 0; j < taps; ++j, ++filled) {
@@ -244,10 +304,11 @@ T3_SINGLE void phase(ulong items, __global const REAL *restrict x, ulong x_start
 #pragma unroll
               for (int h = 0; h < BLOCK_H; ++h)
 #pragma unroll
-                for (int v = 0; v < BLOCK_W; ++v) gathered[filled][k][h][v] = LOAD_X(row[h], k, v);
+                for (int v = 0; v < BLOCK_W; ++v) gathered[filled][PLACE_W(k)][h][v] = LOAD_X(row[h], k, v);
           }
 #endif
         for (uint m_block = first_block; m_block < end_block; ++m_block) {
+          line_t(*kept)[BLOCK_H][BLOCK_W] = lines_of[BLOCKS_KEPT > 1 ? m_block - first_block : 0];
           VEC sums[BLOCK_M][BLOCK_H][BLOCK_W][STRIDE_W];
 #pragma unroll
           for (int m = 0; m < BLOCK_M; ++m)
@@ -257,8 +318,7 @@ T3_SINGLE void phase(ulong items, __global const REAL *restrict x, ulong x_start
               for (int v = 0; v < BLOCK_W; ++v)
 #pragma unroll
                 for (int a = 0; a < STRIDE_W; ++a)
-                  sums[m][h][v][a] =
-                      first_c ? lines_of[m_block - first_block][m][h][v].vector[a] : (VEC)bias[m_block * BLOCK_M + m];
+                  sums[m][h][v][a] = first_c ? kept[m][h][v].vector[a] : (VEC)bias[m_block * BLOCK_M + m];
 
           __global const REAL *weights_c = weights + m_block * BLOCK_WEIGHTS + first_c * taps_d * taps_h * ROW_WEIGHTS;
           int at = 0;
@@ -280,7 +340,7 @@ T3_SINGLE void phase(ulong items, __global const REAL *restrict x, ulong x_start
 #pragma unroll
                   for (int v = 0; v < BLOCK_W; ++v)
 #if GATHER
-                    values[h][v] = gathered[at][k][h][v];
+                    values[h][v] = gathered[at][PLACE_W(k)][h][v];
 #else
                     values[h][v] = LOAD_X(row[h], k, v);
 #endif
@@ -296,8 +356,7 @@ T3_SINGLE void phase(ulong items, __global const REAL *restrict x, ulong x_start
             if (GATHER && c == asked) asked += end_block - first_block;
           }
 
-          /* By way of memory, so that the stores are loops: unrolled they would be most of the code. Every index into sums is
-           * a constant: one that is not would keep all sums in memory. */
+          /* Every index into sums is a constant: one that is not would keep all sums in memory. */
 #pragma unroll
           for (int m = 0; m < BLOCK_M; ++m)
 #pragma unroll
@@ -305,53 +364,12 @@ T3_SINGLE void phase(ulong items, __global const REAL *restrict x, ulong x_start
 #pragma unroll
               for (int v = 0; v < BLOCK_W; ++v)
 #pragma unroll
-                for (int a = 0; a < STRIDE_W; ++a) lines_of[m_block - first_block][m][h][v].vector[a] = sums[m][h][v][a];
+                for (int a = 0; a < STRIDE_W; ++a) kept[m][h][v].vector[a] = sums[m][h][v][a];
+          /* One block after the other: then what is stored past the caches leaves while the next one is computed. */
+          if (end_c == GROUP_IN)
+            store_block(y + m_block * BLOCK_M * y_c, kept, group * GROUP_OUT + m_block * BLOCK_M,
+                        min(BLOCK_M, (int)(GROUP_OUT - m_block * BLOCK_M)), &target);
         }
-      }
-
-      for (uint m_block = first_block; m_block < end_block; ++m_block) {
-        const int channels = min(BLOCK_M, (int)(GROUP_OUT - m_block * BLOCK_M));
-        __global Y_STORED *y_block = y + m_block * BLOCK_M * y_c;
-        const line_t(*block_lines)[BLOCK_H][BLOCK_W] = lines_of[m_block - first_block];
-#if FLAT
-        int row = tw / pitch, col = tw - row * pitch;
-        const long row_step = STRIDE_H * y_h;
-        for (int v = 0; v < BLOCK_W; ++v) {
-          const int rows = ((int)out_h - (int)ah - row * STRIDE_H + STRIDE_H - 1) / STRIDE_H;
-          __global Y_STORED *to = y_block + ah * y_h + row * row_step;
-#pragma unroll 1
-          for (int m = 0; m < channels; ++m, to += y_c) {
-            const finish_t f = finish_of(packed, group * GROUP_OUT + m_block * BLOCK_M + m, all_y, residuals);
-            store_flat(to, &block_lines[m][0][v], col, pitch, (int)out_w, rows, row_step, DONE_BEFORE(next, tw + v * VECTOR),
-                       &f);
-          }
-          for (col += VECTOR; col >= pitch; col -= pitch) ++row;
-        }
-#elif Y_CHANNELS_LAST
-        for (int h = 0; h < BLOCK_H; ++h)
-          for (int v = 0; v < BLOCK_W; ++v) {
-            const int oh = ((int)th + h) * STRIDE_H + (int)ah, o = (tw + v * VECTOR) * STRIDE_W;
-            if (oh < out_h && o < out_w)
-              store_turned(y_block + oh * y_h + o * y_w, y_w, &block_lines[0][h][v], BLOCK_H * BLOCK_W, channels,
-                           (int)out_w - o, DONE_BEFORE(next, tw + v * VECTOR), packed, group * GROUP_OUT + m_block * BLOCK_M,
-                           all_y, residuals);
-          }
-#else
-#pragma unroll 1
-        for (int m = 0; m < channels; ++m) {
-          const finish_t f = finish_of(packed, group * GROUP_OUT + m_block * BLOCK_M + m, all_y, residuals);
-#pragma unroll 1
-          for (int h = 0; h < BLOCK_H; ++h) {
-            const uint oh = (th + h) * STRIDE_H + ah;
-            if (oh >= out_h) break;
-            __global Y_STORED *to = y_block + m * y_c + oh * y_h;
-            for (int v = 0; v < BLOCK_W; ++v) {
-              const int o = (tw + v * VECTOR) * STRIDE_W;
-              if (o < out_w) store_after(to + o, &block_lines[m][h][v], (int)out_w - o, DONE_BEFORE(next, tw + v * VECTOR), &f);
-            }
-          }
-        }
-#endif
       }
     }
   }

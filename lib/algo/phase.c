@@ -88,10 +88,22 @@ static t3_padded pad_sizes(const t3_problem *problem, const struct block *block)
   return padded;
 }
 
-/* Bytes of what one input channel lays out. */
+/* What one input channel lays out: of the taps of D and H that reach one residue, at most, vectors in a row for each different
+ * offset of W, and bytes. */
+static int64_t gathered_taps(const t3_problem *problem) {
+  int64_t taps = 1;
+  for (int a = T3_D; a <= T3_H; ++a) {
+    int64_t most = 1;
+    for (int64_t r = 0; r < problem->phases[a].residues; ++r) most = t3_max(most, t3_phase_at(&problem->layer.axis[a], r).taps);
+    taps *= most;
+  }
+  return taps;
+}
+static int64_t gathered_w(const t3_problem *problem) {
+  return t3_min(t3_span(problem, T3_W) + 1, problem->layer.axis[T3_W].kernel);
+}
 static int64_t gathered_bytes(const t3_problem *problem, const struct block *block) {
-  const t3_axis *axis = problem->layer.axis;
-  return axis[T3_D].kernel * axis[T3_H].kernel * axis[T3_W].kernel * block->h * block->v * block->width * problem->real_size;
+  return gathered_taps(problem) * gathered_w(problem) * block->h * block->v * block->width * problem->real_size;
 }
 
 static int64_t m_blocks(const t3_problem *problem, const struct block *block) {
@@ -135,13 +147,21 @@ static double line_cycles(const t3_problem *problem, const struct block *block, 
   return rows * (20 + 5 * lines + far / (double)m_blocks(problem, block));
 }
 
+/* Whether the rows of one position lie a multiple of 4 KiB apart in more channels than the first cache has ways: then they
+ * drive one another out of its sets. */
+static bool collides(const t3_problem *problem, const t3_padded *padded) {
+  int64_t apart =
+      padded->copy ? padded->size[T3_D] * padded->size[T3_H] * padded->size[T3_W] : problem->layer.x.stride[T3_AXIS_C];
+  return problem->layer.group_in > 12 && apart * problem->real_size % 4096 == 0;
+}
+
 /* Cycles of the innermost body of a block: one tap of D and H, one input channel. A load of a whole vector counts twice, as it
  * mostly crosses a line of the cache. What is laid out first is fetched once for all blocks that share it. */
 static double body_cycles(const t3_problem *problem, const struct block *block, const t3_padded *padded) {
   const t3_axis *w = &problem->layer.axis[T3_W];
   int64_t vectors = block->h * block->v;
   double products = (double)(block->m * vectors * w->kernel), weights = (double)(w->kernel * block->m);
-  double fetched = (double)(loads_w(problem, block) * vectors), laid = (double)(w->kernel * vectors);
+  double fetched = (double)(loads_w(problem, block) * vectors), laid = (double)(gathered_w(problem) * vectors);
   double chain = (double)t3_ceil_div(w->kernel, t3_max(t3_used_residues(problem, T3_W), 1));
   double cycles = t3_body_cycles(problem, block->width, products, (block->gather ? laid : fetched) + weights, chain);
   double once = t3_in_place_cycles(padded, (double)block->h, (double)((offsets_w(problem) - 1) * vectors));
@@ -151,6 +171,7 @@ static double body_cycles(const t3_problem *problem, const struct block *block, 
   if (t3_step(problem, T3_W) > 1 || wide)
     cycles *= 1 + (block->m == 1 ? 0.15 : 0.06) * (double)(block->h - 1); /* measured on convolutions */
   if (block->gather) return cycles + (once + fetched + laid + lines) / (double)tile_m(problem, block);
+  if (collides(problem, padded)) cycles *= 1.15; /* measured: 10 to 30 % */
   return (cycles > lines ? cycles : lines) + once;
 }
 
@@ -244,6 +265,10 @@ static void define_all(const t3_problem *problem, const struct block *block, con
   t3_define(defines, "GATHER", block->gather);
   t3_define(defines, "TILE_M", tile_m(problem, block));
   t3_define(defines, "CHANNELS", channels_at_once(problem, block));
+  if (block->gather) {
+    t3_define(defines, "GATHERED_TAPS", gathered_taps(problem));
+    t3_define(defines, "GATHERED_W", gathered_w(problem));
+  }
   t3_define(defines, "AHEAD", ahead(problem, block));
   t3_define(defines, "STREAM", block->walk != PLANES && t3_streams_rows(problem, block->width, block->m));
   t3_define_edges(defines, problem, padded);
