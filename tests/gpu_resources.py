@@ -9,7 +9,7 @@ chosen alone, without vendors' features and on one GPU:
   work-item (AMD: vector + scalar; Intel: registers x work-items of a sub-group), bytes that are spilled or kept in memory, on AMD
   waves at a time of a SIMD, and of tiles with matrices how many instructions multiply them
 
-Ends with 1 when anything is spilled or not compiled.
+Ends with 1 when anything is spilled or fails to compile.
 """
 import argparse
 import glob
@@ -99,12 +99,13 @@ class Program:
         return "%dx%dx%d %dx%d%s" % (n[0], n[1], n[4], n[2], n[3], more) + (self.multiplier and " " + self.multiplier)
 
     def intensity(self):
-        """Flops a byte from memory and from local memory, of float32."""
+        """Flops a byte from memory and from local memory: of float32, or of two short terms a word where matrices take those."""
         if self.algorithm == "points":
             return None
         m, n, block_m, block_n = self.numbers[:4]
+        terms = 2 if self.multiplier == "mma" or self.multiplier.startswith("dpas") else 1
         stored = (m + n) / (m * n / (block_m * block_n))  # a value is stored once, by one of the work-items
-        return m * n / (2 * (m + n)), block_m * block_n / (2 * (block_m + block_n + stored))
+        return terms * m * n / (2 * (m + n)), terms * block_m * block_n / (2 * (block_m + block_n + stored))
 
     def source(self, prelude, folder):
         path = os.path.join(folder, "program.cl")
@@ -159,7 +160,7 @@ def on_nvidia(tools, program, gpu, folder):
 
 
 def on_intel(tools, program, gpu, folder):
-    """Of the listings that the compiler leaves for each kernel it tried the last one counts: it tries again after a spill."""
+    """The compiler leaves a listing for each try at a kernel, and tries again, worse, after a spill: the worst one counts."""
     options = program.options
     if program.multiplier.startswith("dpas"):  # the driver defines it, the offline compiler does not
         options += " -Dcl_intel_subgroup_matrix_multiply_accumulate"

@@ -7,14 +7,14 @@ static const uint64_t default_seed = 20240608;
 
 static void rows_around_the_vector_widths_are_right(void **state) {
   static const int64_t widths[] = {1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 47, 48, 49};
-  for (int64_t stride = 1; stride <= 3; ++stride) /* widths by turns */
-    for (size_t i = (size_t)stride - 1; i < sizeof widths / sizeof *widths; i += 3 * rig_step(4)) {
-      tconv3d_desc desc = cubic_layer(2, 3, 3, stride);
-      desc.input_size[0] = 1;
-      desc.input_size[2] = widths[i];
-      desc.output_padding[2] = (int64_t)i / stride % stride; /* width*stride - stride + 1 + this outputs */
-      trial_check_all(*state, &desc, default_seed + i);
-    }
+  for (size_t i = 0; i < sizeof widths / sizeof *widths; i += rig_step(4)) {
+    const int64_t stride = 1 + (int64_t)((i + i / 3) % 3); /* each meets whole vectors, and one lane more and less */
+    tconv3d_desc desc = cubic_layer(2, 3, 3, stride);
+    desc.input_size[0] = 1;
+    desc.input_size[2] = widths[i];
+    desc.output_padding[2] = (int64_t)i / stride % stride; /* width*stride - stride + 1 + this outputs */
+    trial_check_all(*state, &desc, default_seed + i);
+  }
 }
 
 static void channels_around_the_block_sizes_are_right(void **state) {

@@ -3,6 +3,7 @@
  * TCONV3D_TEST_SEED runs others. A failure prints the seed and the layer. */
 #include <string.h>
 
+#include "algo/multiplier.h"
 #include "base/checked.h"
 #include "device/quirks.h"
 #include "plan/choose.h"
@@ -182,27 +183,33 @@ static void small_devices_are_given_tiles_that_fit_or_a_reason(void **state) {
     }
 }
 
-/* What a program of the variant asks of the compiler; the largest block of a tile that has one. */
-static bool asks_for_registers(const t3_problem *problem, const t3_candidate *candidate, int64_t *block) {
+/* What a program of the variant asks of the compiler must be what the device gives. */
+static void check_asked(const t3_problem *problem, const t3_candidate *candidate) {
+  const bool on_request = t3_has_quirk(&problem->device, T3_REGISTERS_ON_REQUEST);
   t3_recipe recipe = {0};
   t3_text text = {0};
   assert_ok(candidate->algorithm->recipe(problem, &candidate->variant, &recipe));
   assert_true(t3_program_text(candidate->algorithm->program, &recipe.defines, &text));
-  bool asks = strstr(t3_build_options(&text), "256-GRF") != NULL;
-  assert_int_equal(asks, strstr(recipe.defines.data, "LEAST_SUB_GROUP=8\n") != NULL);
-  if (strcmp(candidate->algorithm->name, "points"))
-    *block = t3_max(*block, candidate->variant.number[2] * candidate->variant.number[3]);
+  assert_int_equal(strstr(recipe.defines.data, "LEAST_SUB_GROUP=8\n") != NULL, on_request);
+  assert_int_equal(strstr(t3_build_options(&text), "256-GRF") != NULL, on_request && problem->device.registers == 256);
   t3_text_free(&text);
   t3_text_free(&recipe.defines);
-  return asks;
 }
 
-/* As Intel's GPUs do. Those with fewer get smaller blocks. */
+/* Tiles of the device have blocks of so many sums at most, and only these lanes work together; 1: none do. */
+static void check_tile(const t3_candidate *candidate, int64_t lanes, int64_t *block) {
+  const int64_t *n = candidate->variant.number;
+  const t3_multiplier *multiplier = t3_multiplier_of(strcmp(candidate->algorithm->name, "tiled") ? 0 : n[5] / 2);
+  assert_true(multiplier->lanes == 1 || !lanes || multiplier->lanes == lanes);
+  if (multiplier->lanes == 1) *block = t3_max(*block, n[2] * n[3]);
+}
+
+/* As Intel's GPUs do. Those with fewer registers get smaller blocks and no broadcasts. */
 static void a_device_that_gives_registers_on_request_is_asked_for_them(void **state) {
   static const struct {
     unsigned quirks, registers;
-    int64_t block;
-  } devices[] = {{0, 256, 64}, {T3_REGISTERS_ON_REQUEST, 256, 64}, {T3_REGISTERS_ON_REQUEST, 128, 16}};
+    int64_t block, lanes;
+  } devices[] = {{0, 256, 64, 0}, {T3_REGISTERS_ON_REQUEST, 256, 64, 8}, {T3_REGISTERS_ON_REQUEST, 128, 16, 1}};
   for (size_t i = 0; i < sizeof devices / sizeof *devices; ++i) {
     int64_t block = 0;
     for (size_t n = 0; n < NAMES; ++n) {
@@ -213,11 +220,14 @@ static void a_device_that_gives_registers_on_request_is_asked_for_them(void **st
       t3_problem problem = problem_on(*state, &asked, true, 1 << 16, 1024);
       problem.device.quirks = devices[i].quirks, problem.device.registers = devices[i].registers;
       problem.device.sub_group_sizes = 8 + 16 + 32;
+      problem.features = T3_TWINS - 1;
       t3_candidate list[T3_MAX_VARIANTS];
       size_t count = t3_candidates(&problem, algorithm, list);
       assert_true(count > 1);
-      for (size_t v = 0; v < count; ++v)
-        assert_int_equal(asks_for_registers(&problem, &list[v], &block), devices[i].quirks != 0);
+      for (size_t v = 0; v < count; ++v) {
+        check_asked(&problem, &list[v]);
+        if (strcmp(names[n], "points")) check_tile(&list[v], devices[i].lanes, &block);
+      }
     }
     assert_int_equal(block, devices[i].block);
   }

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "plan/plan.h"
 #include "support/call.h"
 #include "support/layers.h"
 
@@ -32,9 +33,10 @@ static tconv3d_desc pointwise(int64_t channels_in, int64_t channels_out, int64_t
   return desc;
 }
 
-/* A plan by the algorithm: made for GPUs, as if the device were one, which converts float16 itself. */
-static tconv3d_status plan_by(const struct rig *rig, const char *algorithm, const tconv3d_desc *desc,
-                              tconv3d_operation operation, tconv3d_plan **plan) {
+/* A plan by the algorithm, false where it refuses. One made for GPUs is planned as if the device were a GPU, whose own
+ * functions convert float16. */
+static bool plan_by(const struct rig *rig, const char *algorithm, const tconv3d_desc *desc, tconv3d_operation operation,
+                    tconv3d_plan **plan) {
   t3_slot *slot = (t3_slot *)(uintptr_t)t3_context_slot(rig->context, NULL);
   const cl_device_type type = slot->info.type;
   tconv3d_plan_options options = TCONV3D_PLAN_OPTIONS_INIT;
@@ -43,7 +45,11 @@ static tconv3d_status plan_by(const struct rig *rig, const char *algorithm, cons
   if (rig_is_foreign(algorithm)) slot->info.type = CL_DEVICE_TYPE_GPU;
   tconv3d_status status = tconv3d_plan_create(rig->context, desc, &options, plan);
   slot->info.type = type;
-  return status;
+  if (status == TCONV3D_UNSUPPORTED) return false;
+  assert_ok(status);
+  if (rig_is_foreign(algorithm) && (desc->dtype == TCONV3D_F16 || desc->weight_dtype == TCONV3D_F16))
+    assert_non_null(strstr((*plan)->recipe.defines.data, "DEVICE_HALF=1\n"));
+  return true;
 }
 
 /* Plans of one operation by every algorithm that serves it. */
@@ -53,7 +59,7 @@ static void for_plans(const struct rig *rig, const tconv3d_desc *desc, tconv3d_o
   size_t served = 0;
   for (size_t i = 0; (name = tconv3d_algorithm_name(i)); ++i) {
     tconv3d_plan *plan;
-    if (plan_by(rig, name, desc, operation, &plan) != TCONV3D_OK) continue;
+    if (!plan_by(rig, name, desc, operation, &plan)) continue;
     use(plan, desc, user);
     tconv3d_plan_destroy(plan);
     ++served;

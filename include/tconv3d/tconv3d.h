@@ -58,8 +58,8 @@ typedef struct tconv3d_device_info {
                                 $TCONV3D_MAX_LAUNCH_US, whole microseconds from 1 on, sets it for every device, and another
                                 value makes all of them unusable. */
   unsigned quirks;           /* the library's own bits; tconv3d_device_quirk has the words */
-  unsigned registers;        /* of 32 bits, that a work-item of a GPU may have: 256, or 128 on Intel's GPUs without a matrix
-                                extension; 0 on other devices */
+  unsigned registers;        /* of 32 bits, that a work-item of a GPU is taken to have: 128 on Intel's GPUs without a matrix
+                                extension under Intel's runtime, 256 on others, as no query tells; 0 on other devices */
 } tconv3d_device_info;
 
 /* What the library does differently on a device, and why, one line; NULL past the last. Static storage. */

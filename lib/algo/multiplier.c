@@ -45,8 +45,8 @@ static t3_feature_set needed(const t3_problem *problem, const t3_multiplier *mul
   return t3_feature_bit(problem->layer.dtype == TCONV3D_BF16 ? multiplier->feature_bf16 : multiplier->feature);
 }
 
-/* Where registers depend on the size of sub-groups, the smallest ones have the most. With 128 of them broadcasts were spilled.
- */
+/* Where registers depend on the size of sub-groups, the smallest ones have the most. Where a work-item has 128, broadcasts were
+ * spilled. */
 static bool has_registers(const t3_problem *problem, const t3_multiplier *multiplier) {
   const tconv3d_device_info *device = &problem->device;
   unsigned sizes = device->sub_group_sizes, least = sizes & (~sizes + 1);
@@ -65,7 +65,8 @@ t3_feature_set t3_features_wanted(const t3_problem *problem) {
   t3_feature_set wanted = 0;
   if (t3_work_of(problem->operation) != T3_LAYER) return 0;
   for (int i = 0; i < T3_MULTIPLIERS; ++i)
-    if (types_suit(problem, &t3_multipliers[i]) && is_permitted(problem, &t3_multipliers[i]))
+    if (types_suit(problem, &t3_multipliers[i]) && is_permitted(problem, &t3_multipliers[i]) &&
+        has_registers(problem, &t3_multipliers[i]))
       wanted |= needed(problem, &t3_multipliers[i]);
   return wanted;
 }

@@ -27,8 +27,9 @@ static int64_t registers(const t3_problem *problem, const t3_tile *tile, int64_t
   return values * problem->real_size / 4 + ADDRESSES;
 }
 
-/* The same as Intel's compiler needs them, in halves: a value that is gathered has two to a word of matrices, all of them in
- * flight with half a register of an address each. Fitted to which tiles it spills on Xe-LP, Xe-HPG and Xe-HPC. */
+/* The same as Intel's compiler needs them, in half registers. A gathered word of matrices is two values; all of them are in
+ * flight, each with half a register of address. The limits, 13/16 and 17/16 of half as many as there are, are fitted to which
+ * tiles spill on Xe-LP (float32 alone), Xe-HPG and Xe-HPC, not derived. */
 static bool held_on_request(const t3_problem *problem, const t3_tile *tile, int64_t items) {
   int64_t lanes = lanes_of(tile), terms = t3_max(tile->terms, 1), size = problem->real_size / 4;
   int64_t sides = (tile->block_m + tile->block_n) * (lanes > 1 ? 8 : 1), rows = t3_ceil_div(tile->k, terms);
@@ -90,7 +91,7 @@ void t3_define_registers(t3_text *defines, const t3_problem *problem) {
   unsigned sizes = device->sub_group_sizes;
   if (!t3_has_quirk(device, T3_REGISTERS_ON_REQUEST)) return;
   if (sizes) t3_define(defines, "LEAST_SUB_GROUP", sizes & (~sizes + 1));
-  t3_define(defines, "ALL_REGISTERS", 1);
+  if (device->registers > 128) t3_define(defines, "ALL_REGISTERS", 1);
 }
 
 void t3_define_tile(t3_text *defines, const t3_tile *tile) {

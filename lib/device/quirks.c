@@ -55,9 +55,8 @@ static const struct row rows[] = {
      CL_DEVICE_TYPE_GPU,
      {0, 0},
      T3_REGISTERS_ON_REQUEST,
-     "its compiler prefers large sub-groups with few registers for each work-item, and puts arrays into memory where they do "
-     "not "
-     "suffice: kernels with blocks of sums ask for the smallest sub-groups, and for all registers"},
+     "its compiler prefers large sub-groups with few registers for each work-item, and where these do not suffice it puts "
+     "arrays into memory: kernels with blocks of sums ask for the smallest sub-groups, and for all registers"},
     {"",
      "llvmpipe",
      "",

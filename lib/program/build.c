@@ -39,11 +39,10 @@ tconv3d_status t3_build_source(cl_context cl, const tconv3d_device_info *device,
   return status;
 }
 
-cl_program t3_build_binary(cl_context cl, cl_device_id device, const void *binary, size_t size) {
+cl_program t3_build_binary(cl_context cl, cl_device_id device, const char *options, const void *binary, size_t size) {
   cl_int error, taken = CL_SUCCESS;
   cl_program program = clCreateProgramWithBinary(cl, 1, &device, &size, (const unsigned char *[]){binary}, &taken, &error);
-  if (error == CL_SUCCESS && taken == CL_SUCCESS &&
-      clBuildProgram(program, 1, &device, t3_build_options(NULL), NULL, NULL) == CL_SUCCESS)
+  if (error == CL_SUCCESS && taken == CL_SUCCESS && clBuildProgram(program, 1, &device, options, NULL, NULL) == CL_SUCCESS)
     return program;
   if (program) clReleaseProgram(program);
   return NULL;

@@ -11,7 +11,7 @@
 extern char **environ;
 
 const char *t3_build_options(const t3_text *text) {
-  bool all_registers = text && text->data && strstr(text->data, "#define ALL_REGISTERS 1\n");
+  bool all_registers = text->data && strstr(text->data, "#define ALL_REGISTERS 1\n");
   return all_registers ? "-cl-std=CL1.2 -cl-intel-256-GRF-per-thread" : "-cl-std=CL1.2";
 }
 

@@ -60,13 +60,13 @@ static t3_offline read_binary(const char *directory, const t3_text *key, t3_text
   return has_sum(directory, name, binary) ? T3_OFFLINE_LOADED : T3_OFFLINE_DAMAGED;
 }
 
-cl_program t3_offline_load(cl_context cl, cl_device_id device, const t3_text *key, t3_offline *outcome) {
+cl_program t3_offline_load(cl_context cl, cl_device_id device, const t3_text *key, const char *options, t3_offline *outcome) {
   const char *directory = binary_directory();
   cl_program program = NULL;
   t3_text binary = {0};
   *outcome = directory ? read_binary(directory, key, &binary) : T3_OFFLINE_UNSET;
   if (*outcome == T3_OFFLINE_LOADED) {
-    program = binary.size ? t3_build_binary(cl, device, binary.data, binary.size) : NULL;
+    program = binary.size ? t3_build_binary(cl, device, options, binary.data, binary.size) : NULL;
     if (!program) *outcome = T3_OFFLINE_REFUSED;
   }
   t3_text_free(&binary);

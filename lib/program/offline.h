@@ -18,8 +18,8 @@ typedef enum t3_offline {
   T3_OFFLINE_LOADED
 } t3_offline;
 
-/* The program from the directory; NULL with the reason. */
-cl_program t3_offline_load(cl_context cl, cl_device_id device, const t3_text *key, t3_offline *outcome);
+/* The program from the directory, which was made with these options; NULL with the reason. */
+cl_program t3_offline_load(cl_context cl, cl_device_id device, const t3_text *key, const char *options, t3_offline *outcome);
 
 /* Whether $TCONV3D_NO_BUILD is set, to anything but "" and "0": then nothing is built from source. */
 bool t3_no_build(void);

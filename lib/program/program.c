@@ -36,13 +36,13 @@ static t3_program *find(tconv3d_context *context, cl_device_id device, const t3_
 }
 
 /* From the store into program, if it is there: the launch classes it was run with, a NUL, the binary. */
-static void load(tconv3d_context *context, t3_program *program, const t3_text *key) {
+static void load(tconv3d_context *context, t3_program *program, const t3_text *key, const char *options) {
   void *value;
   size_t size;
   if (!t3_store_get(context->store, key->data, key->size, &value, &size)) return;
   const char *classes = value;
   size_t head = strnlen(classes, size) + 1;
-  if (head < size) program->cl = t3_build_binary(context->cl, program->device, classes + head, size - head);
+  if (head < size) program->cl = t3_build_binary(context->cl, program->device, options, classes + head, size - head);
   if (program->cl) t3_text_append_bytes(&program->stored, classes, head - 1);
   free(value);
 }
@@ -89,10 +89,11 @@ void t3_programs_keep(tconv3d_context *context) {
 /* The cl_program: a binary of the directory, else one of the store, else built, which TCONV3D_NO_BUILD forbids. */
 static tconv3d_status obtain(tconv3d_context *context, const t3_slot *slot, const char *name, const t3_text *text,
                              const t3_text *key, t3_program *program) {
+  const char *options = t3_build_options(text);
   t3_offline offline;
-  program->cl = t3_offline_load(context->cl, slot->info.device, key, &offline);
+  program->cl = t3_offline_load(context->cl, slot->info.device, key, options, &offline);
   program->offline = program->cl != NULL;
-  if (!program->cl) load(context, program, key);
+  if (!program->cl) load(context, program, key, options);
   if (program->cl) return TCONV3D_OK;
   if (t3_no_build()) return t3_offline_fail(name, key, offline);
   return t3_build_source(context->cl, &slot->info, name, text, &program->cl);

@@ -46,7 +46,7 @@ void t3_programs_free(t3_program *list);
 bool t3_program_text(const char *name, const t3_text *defines, t3_text *text);
 /* The identity of what text becomes on the device. */
 void t3_program_key(const tconv3d_device_info *device, const t3_text *text, t3_text *key);
-/* Of a program's text, which asks by a define for more than the usual ones; NULL: of a binary. */
+/* Of a program's text, which asks by a define for more than the usual ones. */
 const char *t3_build_options(const t3_text *text);
 /* The XXH3 128-bit hash of bytes in the canonical order, as 32 hexadecimal digits: of a program's key it is the name of its
  * files.
@@ -60,8 +60,8 @@ static inline void t3_program_name(const t3_text *key, char name[T3_PROGRAM_NAME
 /* Builds from source; the message of a failure holds the whole log. */
 tconv3d_status t3_build_source(cl_context cl, const tconv3d_device_info *device, const char *name, const t3_text *text,
                                cl_program *program);
-/* NULL when the device does not take the binary. */
-cl_program t3_build_binary(cl_context cl, cl_device_id device, const void *binary, size_t size);
+/* options: those that it was made with. NULL when the device does not take the binary. */
+cl_program t3_build_binary(cl_context cl, cl_device_id device, const char *options, const void *binary, size_t size);
 /* The program's binary for its device, malloc'd; false when the runtime gives none. */
 bool t3_program_binary(cl_program program, cl_device_id device, unsigned char **binary, size_t *size);
 
