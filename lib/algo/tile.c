@@ -29,7 +29,7 @@ static int64_t registers(const t3_problem *problem, const t3_tile *tile, int64_t
 
 /* The same as Intel's compiler needs them, in half registers. A gathered word of matrices is two values; all of them are in
  * flight, each with half a register of address. The limits, 13/16 and 17/16 of half as many as there are, are fitted to which
- * tiles spill on Xe-LP (float32 alone), Xe-HPG and Xe-HPC, not derived. */
+ * tiles spill on Xe-LP, Xe-HPG and Xe-HPC, not derived; float64 on 128 registers (Gen9) spills every tile but the smallest. */
 static bool held_on_request(const t3_problem *problem, const t3_tile *tile, int64_t items) {
   int64_t lanes = lanes_of(tile), terms = t3_max(tile->terms, 1), size = problem->real_size / 4;
   int64_t sides = (tile->block_m + tile->block_n) * (lanes > 1 ? 8 : 1), rows = t3_ceil_div(tile->k, terms);

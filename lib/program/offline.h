@@ -1,8 +1,8 @@
 /* offline.h: binaries that somebody has made, in the directory $TCONV3D_BINARY_DIR: for devices whose programs are built by
  * another compiler on another machine (FPGAs), and for users who want nothing built. Of a program NAME (t3_program_name) it
- * holds NAME.bin   what clCreateProgramWithBinary takes NAME.key   the program's whole key: a binary is used only where that is
- * the same, byte by byte The directory is trusted as one in a library path is: whoever can write there decides what runs on the
- * device. */
+ * holds NAME.bin, what clCreateProgramWithBinary takes, and NAME.key, the program's whole key: a binary is used only where that
+ * is the same, byte by byte; NAME.sum, the binary's hash, may lie beside them. The directory is trusted as one in a library
+ * path is: whoever can write there decides what runs on the device. */
 #ifndef T3_OFFLINE_H
 #define T3_OFFLINE_H
 
