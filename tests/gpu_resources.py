@@ -227,6 +227,8 @@ def main():
     parser.add_argument("--all", action="store_true")
     parser.add_argument("--quick", action="store_true")
     options = parser.parse_args()
+    if options.kind and (options.quick or not any(getattr(options, COMPILERS[row[1]][0]) for row in GPUS if row[0] == options.kind)):
+        parser.error("--kind %s needs its compiler, and goes without --quick" % options.kind)
     count = spilled = 0
     for kind, vendor, gpus in GPUS[:1] if options.quick else GPUS:
         if options.kind not in (None, kind):

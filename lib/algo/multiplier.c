@@ -1,5 +1,6 @@
 #include "algo/multiplier.h"
 
+#include "algo/tile.h"
 #include "device/quirks.h"
 
 #define BROADCAST_ROW(size, feature) \
@@ -49,9 +50,8 @@ static t3_feature_set needed(const t3_problem *problem, const t3_multiplier *mul
  * spilled. */
 static bool has_registers(const t3_problem *problem, const t3_multiplier *multiplier) {
   const tconv3d_device_info *device = &problem->device;
-  unsigned sizes = device->sub_group_sizes, least = sizes & (~sizes + 1);
   if (multiplier->lanes == 1 || !t3_has_quirk(device, T3_REGISTERS_ON_REQUEST)) return true;
-  return (unsigned)multiplier->lanes == least && device->registers >= 256;
+  return (unsigned)multiplier->lanes == t3_least_sub_group(device) && device->registers >= 256;
 }
 
 bool t3_multiplier_there(const t3_problem *problem, int64_t number) {

@@ -38,6 +38,13 @@ int64_t t3_taps_of(const t3_problem *problem, int axis) {
   return sum;
 }
 
+int64_t t3_most_taps(const t3_problem *problem, int axis) {
+  int64_t most = 1;
+  for (int64_t r = 0; r < problem->phases[axis].residues; ++r)
+    most = t3_max(most, t3_phase_at(&problem->layer.axis[axis], r).taps);
+  return most;
+}
+
 int64_t t3_step(const t3_problem *problem, int axis) {
   return t3_input_step(&problem->layer.axis[axis]);
 }

@@ -22,8 +22,9 @@ int64_t t3_step(const t3_problem *problem, int axis);
 /* The part of an axis' taps that meets x inside, about. */
 double t3_inside(const t3_problem *problem, int axis);
 
-/* Taps of an axis, over all its residues that have an output. */
+/* Taps of an axis, over all its residues that have an output; the most that reach one of them, at least 1. */
 int64_t t3_taps_of(const t3_problem *problem, int axis);
+int64_t t3_most_taps(const t3_problem *problem, int axis);
 
 /* Residues of an axis that a tap reaches; the others' outputs are bias alone. */
 int64_t t3_used_residues(const t3_problem *problem, int axis);

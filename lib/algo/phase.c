@@ -91,13 +91,7 @@ static t3_padded pad_sizes(const t3_problem *problem, const struct block *block)
 /* What one input channel lays out: of the taps of D and H that reach one residue, at most, vectors in a row for each different
  * offset of W, and bytes. */
 static int64_t gathered_taps(const t3_problem *problem) {
-  int64_t taps = 1;
-  for (int a = T3_D; a <= T3_H; ++a) {
-    int64_t most = 1;
-    for (int64_t r = 0; r < problem->phases[a].residues; ++r) most = t3_max(most, t3_phase_at(&problem->layer.axis[a], r).taps);
-    taps *= most;
-  }
-  return taps;
+  return t3_most_taps(problem, T3_D) * t3_most_taps(problem, T3_H);
 }
 static int64_t gathered_w(const t3_problem *problem) {
   return t3_min(t3_span(problem, T3_W) + 1, problem->layer.axis[T3_W].kernel);

@@ -88,9 +88,9 @@ int64_t t3_tile_store_rows(const t3_tile *tile, int64_t values) {
 
 void t3_define_registers(t3_text *defines, const t3_problem *problem) {
   const tconv3d_device_info *device = &problem->device;
-  unsigned sizes = device->sub_group_sizes;
+  const unsigned least = t3_least_sub_group(device);
   if (!t3_has_quirk(device, T3_REGISTERS_ON_REQUEST)) return;
-  if (sizes) t3_define(defines, "LEAST_SUB_GROUP", sizes & (~sizes + 1));
+  if (least) t3_define(defines, "LEAST_SUB_GROUP", least);
   if (device->registers > 128) t3_define(defines, "ALL_REGISTERS", 1);
 }
 

@@ -41,6 +41,11 @@ double t3_gpu_seconds(const t3_problem *problem, const t3_gpu_work *work);
 /* The largest divisor of a block's rows, at most four, whose sums of all work-items find room in so many values. */
 int64_t t3_tile_store_rows(const t3_tile *tile, int64_t values);
 
+/* The smallest of the device's sub-groups; 0 where it names none. */
+static inline unsigned t3_least_sub_group(const tconv3d_device_info *device) {
+  return device->sub_group_sizes & (~device->sub_group_sizes + 1);
+}
+
 /* Defines what asks a device that gives registers on request for them: LEAST_SUB_GROUP, ALL_REGISTERS. */
 void t3_define_registers(t3_text *defines, const t3_problem *problem);
 

@@ -42,17 +42,6 @@ static int64_t positions(const t3_problem *problem) {
   return problem->layer.batch * t3_positions(problem, T3_D) * t3_positions(problem, T3_H) * t3_positions(problem, T3_W);
 }
 
-/* The most taps that reach one phase. */
-static int64_t most_taps(const t3_problem *problem) {
-  int64_t product = 1;
-  for (int a = 0; a < 3; ++a) {
-    int64_t most = 1;
-    for (int64_t r = 0; r < problem->phases[a].residues; ++r) most = t3_max(most, t3_phase_at(&problem->layer.axis[a], r).taps);
-    product *= most;
-  }
-  return product;
-}
-
 /* Whether every phase has one tap, all with the same offsets, and as many positions as the first. */
 static bool merges(const t3_problem *problem) {
   if (residues(problem) == 1) return false;
@@ -82,7 +71,10 @@ static struct way way_of(const t3_problem *problem, const int64_t number[T3_VARI
   int64_t whole = has_matrices(&way) ? way.multiplier->word_terms * T3_MATRIX_WORDS : 1;
   if (has_matrices(&way)) way.tile.lanes = way.multiplier->lanes;
   way.channels = channels < wanted ? channels : t3_ceil_div(channels, t3_ceil_div(channels, wanted));
-  way.taps = channels < wanted && !way.merged ? t3_min(wanted / channels, most_taps(problem)) : 1;
+  way.taps =
+      channels < wanted && !way.merged
+          ? t3_min(wanted / channels, t3_most_taps(problem, T3_D) * t3_most_taps(problem, T3_H) * t3_most_taps(problem, T3_W))
+          : 1;
   if (way.taps == 1) way.channels = t3_round_up(way.channels, whole);
   way.tile.k = t3_round_up(way.taps * way.channels, whole);
   return way;

@@ -10,9 +10,19 @@
 
 extern char **environ;
 
+/* Whether it is among the lines of defines with which a text begins. */
+static bool is_defined(const t3_text *text, const char *define) {
+  const char *line = text->data;
+  while (line && !strncmp(line, "#define ", 8)) {
+    if (!strncmp(line, define, strlen(define))) return true;
+    line = strchr(line, '\n');
+    if (line) ++line;
+  }
+  return false;
+}
+
 const char *t3_build_options(const t3_text *text) {
-  bool all_registers = text->data && strstr(text->data, "#define ALL_REGISTERS 1\n");
-  return all_registers ? "-cl-std=CL1.2 -cl-intel-256-GRF-per-thread" : "-cl-std=CL1.2";
+  return is_defined(text, "#define ALL_REGISTERS 1\n") ? "-cl-std=CL1.2 -cl-intel-256-GRF-per-thread" : "-cl-std=CL1.2";
 }
 
 bool t3_program_text(const char *name, const t3_text *defines, t3_text *text) {
