@@ -15,8 +15,10 @@ struct block {
 enum {
   MAX_TAPS = 1024,        /* a work-item keeps that many offsets */
   MAX_RESIDUES = 64,      /* of an axis: the length of the tables in the program */
-  TILES = 16,             /* a work-item's sums then take 24 KiB at most, in the first cache */
-  CHUNK_BYTES = 128 << 10 /* of weights, which stay in the second cache for all tiles: 64 to 256 KiB measured alike */
+  LEAST_TILES = 16,      /* a work-item takes that many tiles where there are, and up to MOST_TILES as long as the device has */
+  MOST_TILES = 48,       /* ITEMS_A_UNIT: weights come from far once for all of them. Their sums take 72 KiB at most, */
+  ITEMS_A_UNIT = 4,      /* in the second cache, beside */
+  CHUNK_BYTES = 64 << 10 /* of weights, which stay there for all tiles */
 };
 
 static bool applicable(const t3_problem *problem, char *why, size_t capacity) {
@@ -77,12 +79,6 @@ static int64_t all_positions(const t3_problem *problem) {
          t3_positions(problem, T3_W);
 }
 
-/* Positions of a work-item: all of them, or even parts of them. */
-static int64_t run_of(const t3_problem *problem, const struct block *block) {
-  int64_t tiles = t3_ceil_div(all_positions(problem), block->tile);
-  return block->tile * t3_ceil_div(tiles, t3_ceil_div(tiles, TILES));
-}
-
 static int64_t residues_of(const t3_problem *problem) {
   const t3_phases *p = problem->phases;
   return p[T3_D].residues * p[T3_H].residues * p[T3_W].residues;
@@ -90,6 +86,15 @@ static int64_t residues_of(const t3_problem *problem) {
 
 static int64_t channel_blocks(const t3_problem *problem, const struct block *block) {
   return problem->layer.groups * t3_ceil_div(problem->layer.group_out, block->width * block->vectors);
+}
+
+/* Positions of a work-item: all of them, or even parts of them. */
+static int64_t run_of(const t3_problem *problem, const struct block *block) {
+  int64_t tiles = t3_ceil_div(all_positions(problem), block->tile);
+  int64_t rows = channel_blocks(problem, block) * residues_of(problem);
+  int64_t wanted = t3_ceil_div(ITEMS_A_UNIT * t3_max(problem->device.compute_units, 1), rows);
+  int64_t runs = t3_max(t3_ceil_div(tiles, MOST_TILES), t3_min(wanted, t3_ceil_div(tiles, LEAST_TILES)));
+  return block->tile * t3_ceil_div(tiles, runs);
 }
 
 static int64_t packed_count(const t3_problem *problem, const struct block *block) {
@@ -144,7 +149,7 @@ static void define_all(const t3_problem *problem, const struct block *block, boo
   t3_define(defines, "VECTOR", block->width);
   t3_define(defines, "VECTORS", block->vectors);
   t3_define(defines, "TILE", block->tile);
-  t3_define(defines, "TILES", TILES);
+  t3_define(defines, "TILES", MOST_TILES);
   t3_define(defines, "CHUNK", t3_max(CHUNK_BYTES / row, 8));
   t3_define_min_offsets(defines, problem);
   for (int a = 0; a < 3; ++a) t3_define_tables(defines, a, problem);
