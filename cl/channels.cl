@@ -10,14 +10,16 @@
  *
  * Weights are read once for TILE positions. Where those of a work-item outgrow the cache, CHUNK input channels at a time serve
  * all its positions, and the sums wait in memory meanwhile. x is read from a copy with zeros around it (pad.cl's) or, where no
- * tap reaches over an edge, in place; it and y may lie anywhere. EACH_ITS_OWN: of a depthwise layer whose x has neighbouring
- * channels side by side the lanes are groups, taken for output channels of a layer with one of each kind; each has values of x
- * of its own, and no block has channels past the last. Y_CHANNELS_LAST: y has neighbouring channels side by side. packed holds
- * the weights in the order of use: [group][m block][residue d][residue h][residue w][c][tap d][tap h][tap w][VECTORS*VECTOR],
- * then the bias [group][m block][VECTORS*VECTOR]; channels past the last are zero and never stored.
+ * tap reaches over an edge, in place; it and y may lie anywhere. Where it has neighbouring channels side by side, BLOCK_C of
+ * them follow one another under each tap, so that a line of the cache is used up at once; else BLOCK_C is 1. EACH_ITS_OWN: of a
+ * depthwise layer whose x has neighbouring channels side by side the lanes are groups, taken for output channels of a layer
+ * with one of each kind; each has values of x of its own, and no block has channels past the last. Y_CHANNELS_LAST: y has
+ * neighbouring channels side by side. packed holds the weights in the order of use: [group][m block][residue d][residue
+ * h][residue w][block of c][tap d][tap h][tap w][c][VECTORS*VECTOR], then the bias [group][m block][VECTORS*VECTOR]; channels
+ * past the last are zero and never stored.
  *
  * Required: what layer.cl asks, what phases.cl asks for D, H and W, EACH_ITS_OWN Y_CHANNELS_LAST STREAM VECTOR VECTORS TILE
- * TILES (at most so many a work-item) CHUNK, MIN_OFFSET_ for D H W. */
+ * TILES (at most so many a work-item) BLOCK_C CHUNK (a multiple of it), MIN_OFFSET_ for D H W. */
 #include "common.cl"
 #include "epilogue.cl"
 #include "layer.cl"
@@ -27,8 +29,8 @@
 #if !defined(EACH_ITS_OWN) || !defined(Y_CHANNELS_LAST) || !defined(STREAM)
 #error "EACH_ITS_OWN, Y_CHANNELS_LAST and STREAM are required"
 #endif
-#if !defined(VECTOR) || !defined(VECTORS) || !defined(TILE) || !defined(TILES) || !defined(CHUNK)
-#error "VECTOR, VECTORS, TILE, TILES and CHUNK are required"
+#if !defined(VECTOR) || !defined(VECTORS) || !defined(TILE) || !defined(TILES) || !defined(BLOCK_C) || !defined(CHUNK)
+#error "VECTOR, VECTORS, TILE, TILES, BLOCK_C and CHUNK are required"
 #endif
 
 #define CHANNELS (VECTORS * VECTOR)
@@ -87,15 +89,16 @@ T3_SINGLE void channels_pack(ulong items, __global const W_STORED *restrict w, u
 
   w += w_start;
   __global REAL *to = packed + item * BLOCK_WEIGHTS + phase_start(a);
-  for (uint c = 0; c < GROUP_IN; ++c)
+  for (uint first_c = 0; first_c < GROUP_IN; first_c += BLOCK_C)
     for (uint jd = 0; jd < taps_of(tap_start_d, a.d); ++jd)
       for (uint jh = 0; jh < taps_of(tap_start_h, a.h); ++jh)
-        for (uint jw = 0; jw < taps_of(tap_start_w, a.w); ++jw, to += CHANNELS) {
-          const uint kd = first_tap_d[a.d] + jd * TAP_STEP_D, kh = first_tap_h[a.h] + jh * TAP_STEP_H;
-          const uint kw = first_tap_w[a.w] + jw * TAP_STEP_W;
-          for (uint m = 0; m < CHANNELS; ++m)
-            to[m] = m < channels ? READ_W(w + WEIGHT_AT(group, c, first_m + m, kd, kh, kw)) : 0;
-        }
+        for (uint jw = 0; jw < taps_of(tap_start_w, a.w); ++jw)
+          for (uint c = first_c; c < min(first_c + BLOCK_C, (uint)GROUP_IN); ++c, to += CHANNELS) {
+            const uint kd = first_tap_d[a.d] + jd * TAP_STEP_D, kh = first_tap_h[a.h] + jh * TAP_STEP_H;
+            const uint kw = first_tap_w[a.w] + jw * TAP_STEP_W;
+            for (uint m = 0; m < CHANNELS; ++m)
+              to[m] = m < channels ? READ_W(w + WEIGHT_AT(group, c, first_m + m, kd, kh, kw)) : 0;
+          }
 }
 
 /* What position i of a tile multiplies vector v of weights with; at: its value of the first channel. */
@@ -202,7 +205,7 @@ T3_SINGLE void channels(ulong items, __global const REAL *restrict x, ulong x_st
   } tile_t;
   tile_t kept[TILES];
   long tap_shift[KERNEL_D * KERNEL_H * KERNEL_W];
-  int tap_weight[KERNEL_D * KERNEL_H * KERNEL_W];
+  int tap_inside[KERNEL_D * KERNEL_H * KERNEL_W];
   int inside = -1;
   for (uint first_c = 0; first_c < GROUP_IN; first_c += CHUNK) {
     const uint end_c = min(first_c + CHUNK, (uint)GROUP_IN);
@@ -229,24 +232,27 @@ T3_SINGLE void channels(ulong items, __global const REAL *restrict x, ulong x_st
               from_x.w + o.w >= in_w)
             continue;
           tap_shift[inside] = shift[j];
-          tap_weight[inside++] = j * CHANNELS;
+          tap_inside[inside++] = j;
         }
       }
 
-      __global const REAL *w = weights + (ulong)first_c * taps * CHANNELS;
-      __global const REAL *xc = x + first_c * x_c;
-      for (uint c = first_c; c < end_c; ++c, xc += x_c, w += (ulong)taps * CHANNELS)
+      for (uint c = first_c; c < end_c; c += BLOCK_C) {
+        const uint together = min((uint)BLOCK_C, end_c - c);
+        __global const REAL *weights_c = weights + (ulong)c * taps * CHANNELS, *xc = x + c * x_c;
         for (int j = 0; j < inside; ++j) {
-          __global const REAL *row = xc + tap_shift[j];
-          VEC value[VECTORS];
+          __global const REAL *w = weights_c + tap_inside[j] * together * CHANNELS, *row = xc + tap_shift[j];
+          for (uint i_c = 0; i_c < together; ++i_c, row += BLOCK_C > 1 ? 1 : x_c, w += CHANNELS) {
+            VEC value[VECTORS];
 #pragma unroll
-          for (int v = 0; v < VECTORS; ++v) value[v] = VLOAD(w + tap_weight[j] + v * VECTOR);
+            for (int v = 0; v < VECTORS; ++v) value[v] = VLOAD(w + v * VECTOR);
 #pragma unroll
-          for (int i = 0; i < TILE; ++i) {
+            for (int i = 0; i < TILE; ++i) {
 #pragma unroll
-            for (int v = 0; v < VECTORS; ++v) sums[i][v] = fma(X_VALUE(row + at[i], v), value[v], sums[i][v]);
+              for (int v = 0; v < VECTORS; ++v) sums[i][v] = fma(X_VALUE(row + at[i], v), value[v], sums[i][v]);
+            }
           }
         }
+      }
 #pragma unroll
       for (int i = 0; i < TILE; ++i)
 #pragma unroll

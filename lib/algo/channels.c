@@ -15,10 +15,11 @@ struct block {
 enum {
   MAX_TAPS = 1024,        /* a work-item keeps that many offsets */
   MAX_RESIDUES = 64,      /* of an axis: the length of the tables in the program */
-  LEAST_TILES = 16,      /* a work-item takes that many tiles where there are, and up to MOST_TILES as long as the device has */
-  MOST_TILES = 48,       /* ITEMS_A_UNIT: weights come from far once for all of them. Their sums take 72 KiB at most, */
-  ITEMS_A_UNIT = 4,      /* in the second cache, beside */
-  CHUNK_BYTES = 64 << 10 /* of weights, which stay there for all tiles */
+  LEAST_TILES = 16,       /* of a work-item, where there are so many */
+  MOST_TILES = 48,        /* weights come from far once for all of them; their sums then take 72 KiB at most, in the second */
+  CHUNK_BYTES = 64 << 10, /* cache beside so many weights, which stay there for all tiles */
+  ITEMS_A_UNIT = 4,       /* at least, with tiles enough: then compute units end within some 20 % of each other */
+  BLOCK_C = 16            /* channels side by side in x that are taken together: a line of the cache */
 };
 
 static bool applicable(const t3_problem *problem, char *why, size_t capacity) {
@@ -88,7 +89,7 @@ static int64_t channel_blocks(const t3_problem *problem, const struct block *blo
   return problem->layer.groups * t3_ceil_div(problem->layer.group_out, block->width * block->vectors);
 }
 
-/* Positions of a work-item: all of them, or even parts of them. */
+/* Positions of a work-item: all of them, or even parts of them, as large as leaves every unit some. */
 static int64_t run_of(const t3_problem *problem, const struct block *block) {
   int64_t tiles = t3_ceil_div(all_positions(problem), block->tile);
   int64_t rows = channel_blocks(problem, block) * residues_of(problem);
@@ -137,11 +138,12 @@ static double cost(const t3_problem *asked, const t3_variant *variant) {
          t3_stream_seconds(&problem->device, layer->y_count) + t3_pad_seconds(problem, &padded) + 40e-6;
 }
 
-static void define_all(const t3_problem *problem, const struct block *block, bool own, t3_text *defines) {
+static void define_all(const t3_problem *problem, const struct block *block, bool own, int64_t x_c, t3_text *defines) {
   const t3_layer *layer = &problem->layer;
   int64_t most_taps = 1;
   for (int a = 0; a < 3; ++a) most_taps *= t3_ceil_div(layer->axis[a].kernel, problem->phases[a].tap_step);
   int64_t row = most_taps * block->width * block->vectors * problem->real_size;
+  int64_t together = x_c == 1 ? t3_min(BLOCK_C, layer->group_in) : 1;
   t3_define_problem(defines, problem);
   t3_define(defines, "EACH_ITS_OWN", own);
   t3_define(defines, "Y_CHANNELS_LAST", t3_y_channels_last(problem));
@@ -150,7 +152,8 @@ static void define_all(const t3_problem *problem, const struct block *block, boo
   t3_define(defines, "VECTORS", block->vectors);
   t3_define(defines, "TILE", block->tile);
   t3_define(defines, "TILES", MOST_TILES);
-  t3_define(defines, "CHUNK", t3_max(CHUNK_BYTES / row, 8));
+  t3_define(defines, "BLOCK_C", together);
+  t3_define(defines, "CHUNK", t3_round_up(t3_max(CHUNK_BYTES / row, 8), together));
   t3_define_min_offsets(defines, problem);
   for (int a = 0; a < 3; ++a) t3_define_tables(defines, a, problem);
 }
@@ -164,7 +167,7 @@ static tconv3d_status recipe(const t3_problem *asked, const t3_variant *variant,
   int64_t read[5];
   t3_read_strides(problem, &padded, read);
   int64_t blocks = channel_blocks(problem, &block) * residues_of(problem), run = run_of(problem, &block);
-  define_all(problem, &block, each_its_own(asked), &recipe->defines);
+  define_all(problem, &block, each_its_own(asked), read[T3_AXIS_C], &recipe->defines);
   recipe->deterministic = true;
   recipe->workspace_bytes = t3_padded_bytes(problem, &padded);
   recipe->pack = (t3_launch){.kernel = "channels_pack", .local = 1, .items = blocks};
