@@ -195,6 +195,7 @@ T3_SINGLE void channels(ulong items, __global const REAL *restrict x, ulong x_st
     if (++th == count_h) th = 0, ++td;
     row = place_of(td, th, a, x_d, x_h, y_d, y_h, out_d, out_h);
   }
+  const uint first_m = group * GROUP_OUT + m_block * CHANNELS;
   const uint real_channels = min((uint)CHANNELS, GROUP_OUT - m_block * CHANNELS);
   __global const Y_STORED *all_y = y + y_start, *residuals = RESIDUAL_OF(y, y_start);
   y += y_start + (group * GROUP_OUT + m_block * CHANNELS) * y_c;
@@ -257,24 +258,22 @@ T3_SINGLE void channels(ulong items, __global const REAL *restrict x, ulong x_st
       for (int i = 0; i < TILE; ++i)
 #pragma unroll
         for (int v = 0; v < VECTORS; ++v) kept[t].vector[i][v] = sums[i][v];
-      if (end_c < GROUP_IN) continue;
-      const uint first_m = group * GROUP_OUT + m_block * CHANNELS;
-      uint m = 0;
 #if Y_CHANNELS_LAST
-      m = real_channels / VECTOR * VECTOR;
+      if (end_c < GROUP_IN) continue;
       for (int i = 0; i < TILE; ++i) {
         if (to[t * TILE + i] == NOWHERE) continue;
-        for (uint v = 0; v < m / VECTOR; ++v) {
+        for (uint v = 0; v < real_channels / VECTOR; ++v) {
           const finish_channels_t f = finish_channels_of(packed, first_m + v * VECTOR, all_y, residuals);
           put_channels(y + v * VECTOR + to[t * TILE + i], kept[t].vector[i][v], &f);
         }
       }
 #endif
-      for (; m < real_channels; ++m) {
-        const finish_t f = finish_of(packed, first_m + m, all_y, residuals);
-        for (int i = 0; i < TILE; ++i)
-          if (to[t * TILE + i] != NOWHERE) store_one(y + m * y_c + to[t * TILE + i], kept[t].lane[i][m], &f);
-      }
     }
+  }
+  /* Channel after channel, so that the outputs in a line of the cache are stored one after the other. */
+  for (uint m = Y_CHANNELS_LAST ? real_channels / VECTOR * VECTOR : 0; m < real_channels; ++m) {
+    const finish_t f = finish_of(packed, first_m + m, all_y, residuals);
+    for (uint i = 0; i < tiles * TILE; ++i)
+      if (to[i] != NOWHERE) store_one(y + m * y_c + to[i], kept[i / TILE].lane[i % TILE][m], &f);
   }
 }
