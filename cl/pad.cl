@@ -3,7 +3,8 @@
  * 0. x may lie anywhere: x_n, x_c, x_d, x_h and x_w are its strides. The gradients take it as a dense copy, of gy too.
  *
  * pad copies rows, pad_turned channels-last tensors into rows, PAD_TURNED channels at a time: VECTOR, or all of them, a power
- * of two, if there are fewer and nothing lies between; pad_last (PAD_LAST) such tensors as they are, to copy[n][d][h][w][c]. */
+ * of two, if there are fewer and nothing lies between; pad_last (PAD_LAST) such tensors as they are, to copy[n][d][h][w][c];
+ * pad_to_last (PAD_TO_LAST) all others to that. */
 #include "turn.cl"
 
 /* Copies one row: dst[i] = src[(i + shift)*step] where i + shift is inside the row of in elements, else 0. */
@@ -114,6 +115,48 @@ T3_SINGLE void pad_last(PAD_ARGS) {
       const bool there = w >= 0 && w < in_w;
       pad_row(to, channels, there ? x + d * x_d + h * x_h + w * x_w : x, there ? channels : 0, 0, 1);
     }
+  }
+}
+#endif
+
+#if PAD_TO_LAST
+/* Count positions, at most VECTOR, of so many channels, at most VECTOR, from rows of positions to rows of all channels. */
+static inline void turn_to_last(__global REAL *to, long all_channels, __global const X_STORED *x, long x_c, long x_w, int count,
+                                int channels) {
+  if (x_w != 1 || count < VECTOR || channels < VECTOR) {
+    for (int i = 0; i < count; ++i)
+      for (int c = 0; c < channels; ++c) to[i * all_channels + c] = READ_X(x + c * x_c + i * x_w);
+    return;
+  }
+  VEC a[VECTOR];
+#pragma unroll
+  for (int c = 0; c < VECTOR; ++c) a[c] = VREAD_X(x + c * x_c);
+  transpose(a);
+#pragma unroll
+  for (int i = 0; i < VECTOR; ++i) VSTORE(a[i], to + i * all_channels);
+}
+
+/* The last vector of a row begins where it still ends with it: that stores some values twice, and takes none one by one. */
+T3_SINGLE void pad_to_last(PAD_ARGS) {
+  ulong item = get_global_id(0);
+  if (item >= items) return;
+  const long row_begin = item % parts * rows, row_end = min(row_begin + rows, padded_h), plane = item / parts;
+  const long d = plane % padded_d + first_d;
+  const long begin = clamp(-first_w, 0l, padded_w), end = clamp(in_w - first_w, begin, padded_w);
+  __global REAL *to = padded + padded_start + (plane * padded_h + row_begin) * padded_w * channels;
+  x += x_start + plane / padded_d * x_n;
+  for (long row = row_begin; row < row_end; ++row, to += padded_w * channels) {
+    const long h = row + first_h;
+    const bool inside = d >= 0 && d < in_d && h >= 0 && h < in_h;
+    const long from = inside ? begin : padded_w, past = inside ? end : padded_w;
+    for (long i = 0; i < from * channels; ++i) to[i] = 0;
+    for (long i = past * channels; i < padded_w * channels; ++i) to[i] = 0;
+    for (long c = 0; c < channels; c += VECTOR)
+      for (long next = from; next < past; next += VECTOR) {
+        const long i = max(min(next, past - VECTOR), from);
+        turn_to_last(to + i * channels + c, channels, x + c * x_c + d * x_d + h * x_h + (i + first_w) * x_w, x_c, x_w,
+                     (int)min((long)VECTOR, past - i), (int)min((long)VECTOR, channels - c));
+      }
   }
 }
 #endif

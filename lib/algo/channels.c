@@ -7,9 +7,10 @@
 #include "algo/padded.h"
 #include "base/checked.h"
 
-/* What one work-item computes at a time: tile positions of vectors vectors of width channels. */
+/* What one work-item computes at a time: tile positions of vectors vectors of width channels. last: x is read with neighbouring
+ * channels side by side. */
 struct block {
-  int64_t width, vectors, tile;
+  int64_t width, vectors, tile, last;
 };
 
 enum {
@@ -35,15 +36,20 @@ static bool applicable(const t3_problem *problem, char *why, size_t capacity) {
   return t3_padded_check(problem, 1, why, capacity);
 }
 
-/* Of a depthwise layer whose x is read channels-last the lanes are its groups, all of them together a group of output channels,
- * each with an x of its own. */
-static bool each_its_own(const t3_problem *problem) {
-  const t3_layer *layer = &problem->layer;
-  if (layer->group_in * layer->group_out != 1 || layer->groups % 4) return false;
-  t3_padded padded = t3_padded_values(problem);
+/* Whether what is read has neighbouring channels side by side. */
+static bool reads_last(const t3_problem *problem, bool last) {
+  t3_padded padded = t3_padded_values(problem, last);
   int64_t read[5];
   t3_read_strides(problem, &padded, read);
   return read[T3_AXIS_C] == 1;
+}
+
+/* Of a depthwise layer whose x is channels-last the lanes are its groups, all of them together a group of output channels, each
+ * with an x of its own. */
+static bool each_its_own(const t3_problem *problem) {
+  const t3_layer *layer = &problem->layer;
+  return layer->group_in * layer->group_out == 1 && layer->groups % 4 == 0 && t3_x_channels_last(problem) &&
+         reads_last(problem, true);
 }
 
 /* The problem as the blocks are made for it. */
@@ -63,16 +69,25 @@ static size_t variants(const t3_problem *problem, t3_variant *list) {
                                       {2, 4}, {3, 4}, {1, 16}, {1, 12}, {1, 8}, {1, 4}};
   int64_t native = t3_max(t3_min(problem->width, 16), 4), registers = problem->registers;
   size_t count = 0;
-  bool own = each_its_own(problem);
-  for (int64_t width = native; width >= 4; width /= 2)
-    for (size_t i = 0; i < sizeof blocks / sizeof *blocks; ++i)
-      if (blocks[i][0] * (blocks[i][1] + 1) + 1 <= registers && !(own && problem->layer.groups % (width * blocks[i][0])))
-        list[count++] = (t3_variant){{width, blocks[i][0], blocks[i][1]}};
+  bool own = each_its_own(problem), already = t3_x_channels_last(problem), can = reads_last(problem, true);
+  /* Turning x pays where x is small beside the sums: not where steps are taken along it, nor for few channels. */
+  bool turns = can && t3_step(problem, T3_W) == 1 && problem->layer.group_in >= 4;
+  for (int64_t last = already && can; last <= (already ? can : turns); ++last)
+    for (int64_t width = native; width >= 4; width /= 2)
+      for (size_t i = 0; i < sizeof blocks / sizeof *blocks; ++i)
+        if (blocks[i][0] * (blocks[i][1] + 1) + 1 <= registers && !(own && problem->layer.groups % (width * blocks[i][0])))
+          list[count++] = (t3_variant){{width, blocks[i][0], blocks[i][1], last}};
   return count;
 }
 
 static struct block block_of(const t3_variant *variant) {
-  return (struct block){variant->number[0], variant->number[1], variant->number[2]};
+  const int64_t *n = variant->number;
+  return (struct block){n[0], n[1], n[2], n[3]};
+}
+
+/* Channels that are taken together under each tap. */
+static int64_t channels_together(const t3_problem *problem, const struct block *block) {
+  return reads_last(problem, block->last) ? t3_min(BLOCK_C, problem->layer.group_in) : 1;
 }
 
 static int64_t all_positions(const t3_problem *problem) {
@@ -117,33 +132,33 @@ static double cost(const t3_problem *asked, const t3_variant *variant) {
   const t3_problem lanes = lanes_of(asked), *problem = &lanes;
   const t3_layer *layer = &problem->layer;
   struct block block = block_of(variant);
-  t3_padded padded = t3_padded_values(problem);
+  t3_padded padded = t3_padded_values(problem, block.last);
   /* One tap and input channel of a tile. */
   double products = (double)(block.vectors * block.tile);
   double values = each_its_own(asked) ? products : (double)block.tile;
   double body = t3_body_cycles(problem, block.width, products, (double)(2 * block.vectors) + values, 1);
+  bool turned = padded.channels_last && !t3_x_channels_last(problem);
+  body *= channels_together(problem, &block) == 1 ? 1.05 : 0.95; /* measured: of addresses and lines of the cache */
   if (t3_step(problem, T3_W) > 1) body += t3_far_cycles(problem, &padded) / 5;
   double tiles = (double)t3_ceil_div(all_positions(problem), block.tile);
   tiles *= (double)channel_blocks(problem, &block);
-  /* Unless y is channels-last, outputs are stored one by one, each into another line of the cache; once y outgrows the second
-   * cache that costs more. */
-  double store = layer->y_count > 1 << 20 ? 4 : 2.5;
-  double stores = (double)(block.tile * block.vectors) * (t3_y_channels_last(problem) ? 4 : (double)block.width * store);
+  /* Unless y is channels-last, outputs are stored one by one: 2.5 cycles. */
+  double stores = (double)(block.tile * block.vectors) * (t3_y_channels_last(problem) ? 4 : (double)block.width * 2.5);
   double cycles =
       tiles * ((double)(layer->taps * layer->group_in) * taken(problem, block.tile) * body +
                (double)residues_of(problem) * (stores + 14 * (double)block.tile)); /* finding a position: 14 cycles */
   double runs = (double)t3_ceil_div(all_positions(problem), run_of(problem, &block));
   double weights = (double)packed_count(problem, &block) * (runs > 8 ? 8 : runs); /* the cache serves later ones */
   return t3_cycles_to_seconds(&problem->device, cycles) + t3_stream_seconds(&problem->device, (int64_t)weights) / 2 +
-         t3_stream_seconds(&problem->device, layer->y_count) + t3_pad_seconds(problem, &padded) + 40e-6;
+         t3_stream_seconds(&problem->device, layer->y_count) + (turned ? 2 : 1) * t3_pad_seconds(problem, &padded) + 40e-6;
 }
 
-static void define_all(const t3_problem *problem, const struct block *block, bool own, int64_t x_c, t3_text *defines) {
+static void define_all(const t3_problem *problem, const struct block *block, bool own, t3_text *defines) {
   const t3_layer *layer = &problem->layer;
   int64_t most_taps = 1;
   for (int a = 0; a < 3; ++a) most_taps *= t3_ceil_div(layer->axis[a].kernel, problem->phases[a].tap_step);
   int64_t row = most_taps * block->width * block->vectors * problem->real_size;
-  int64_t together = x_c == 1 ? t3_min(BLOCK_C, layer->group_in) : 1;
+  int64_t together = channels_together(problem, block);
   t3_define_problem(defines, problem);
   t3_define(defines, "EACH_ITS_OWN", own);
   t3_define(defines, "Y_CHANNELS_LAST", t3_y_channels_last(problem));
@@ -163,11 +178,11 @@ static tconv3d_status recipe(const t3_problem *asked, const t3_variant *variant,
   const t3_layer *layer = &problem->layer;
   const t3_axis *axis = layer->axis;
   struct block block = block_of(variant);
-  t3_padded padded = t3_padded_values(problem);
+  t3_padded padded = t3_padded_values(problem, block.last);
   int64_t read[5];
   t3_read_strides(problem, &padded, read);
   int64_t blocks = channel_blocks(problem, &block) * residues_of(problem), run = run_of(problem, &block);
-  define_all(problem, &block, each_its_own(asked), read[T3_AXIS_C], &recipe->defines);
+  define_all(problem, &block, each_its_own(asked), &recipe->defines);
   recipe->deterministic = true;
   recipe->workspace_bytes = t3_padded_bytes(problem, &padded);
   recipe->pack = (t3_launch){.kernel = "channels_pack", .local = 1, .items = blocks};
@@ -180,8 +195,8 @@ static tconv3d_status recipe(const t3_problem *asked, const t3_variant *variant,
           {T3_NUMBER, axis[T3_D].in}, {T3_NUMBER, axis[T3_H].in}, {T3_NUMBER, axis[T3_W].in}, T3_STRIDES(layer->y.stride),
           {T3_NUMBER, axis[T3_D].out}, {T3_NUMBER, axis[T3_H].out}, {T3_NUMBER, axis[T3_W].out}, {T3_NUMBER, run});
   t3_end_recipe(problem, packed_count(problem, &block), recipe);
-  snprintf(recipe->detail, sizeof recipe->detail, "%" PRId64 " positions x %" PRId64 " vectors of %" PRId64 " channels, %s",
-           block.tile, block.vectors, block.width, t3_reading(&padded));
+  snprintf(recipe->detail, sizeof recipe->detail, "%" PRId64 " positions x %" PRId64 " vectors of %" PRId64 " channels, %s%s",
+           block.tile, block.vectors, block.width, t3_reading(&padded), padded.channels_last ? ", channels last" : "");
   return TCONV3D_OK;
 }
 

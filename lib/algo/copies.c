@@ -14,11 +14,15 @@ enum { ITEMS_A_UNIT = 8 }; /* then compute units end within some 10 % of each ot
 /* Which kernel makes it, and how many channels a work-item takes; what brings it into the program. */
 static const char *choose_kernel(const t3_copy *copy, int64_t *channels, t3_text *defines) {
   const int64_t *stride = copy->view->stride;
-  bool turned = copy->channels > 1 && stride[T3_AXIS_C] == 1 && stride[T3_AXIS_W] != 1;
-  *channels = copy->channels_last ? copy->channels : turned ? turned_channels(copy) : 1;
-  if (copy->channels_last) t3_define(defines, "PAD_LAST", 1);
-  if (!copy->channels_last && turned) t3_define(defines, "PAD_TURNED", *channels);
-  return copy->channels_last ? "pad_last" : turned ? "pad_turned" : "pad";
+  bool last = copy->channels > 1 && stride[T3_AXIS_C] == 1 && stride[T3_AXIS_W] != 1;
+  if (last == copy->channels_last) {
+    *channels = last ? copy->channels : 1;
+    if (last) t3_define(defines, "PAD_LAST", 1);
+    return last ? "pad_last" : "pad";
+  }
+  *channels = last ? turned_channels(copy) : copy->channels;
+  t3_define(defines, last ? "PAD_TURNED" : "PAD_TO_LAST", *channels);
+  return last ? "pad_turned" : "pad_to_last";
 }
 
 void t3_add_copy(const t3_problem *problem, const t3_copy *copy, t3_recipe *recipe) {

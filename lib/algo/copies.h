@@ -9,7 +9,7 @@ typedef struct t3_copy {
   t3_arg from, to;
   const t3_view *view;
   int64_t batch, channels, size[3], first[3], padded[3], slack, width; /* width: of the program's vectors */
-  bool channels_last, alone; /* the copy is, as the tensor; it is the only copy in its program */
+  bool channels_last, alone;                                           /* the copy is so; it is the only one in its program */
 } t3_copy;
 
 /* Adds the launch and the define of its kernel. */

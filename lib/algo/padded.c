@@ -83,18 +83,22 @@ t3_padded t3_padded_of(const t3_problem *problem, int64_t rows, int64_t pitch, i
   return padded;
 }
 
-t3_padded t3_padded_values(const t3_problem *problem) {
+bool t3_x_channels_last(const t3_problem *problem) {
+  const int64_t *stride = problem->layer.x.stride;
+  return problem->layer.in_channels > 1 && stride[T3_AXIS_C] == 1 && stride[T3_AXIS_W] != 1;
+}
+
+t3_padded t3_padded_values(const t3_problem *problem, bool channels_last) {
   const t3_axis *axis = problem->layer.axis;
-  const t3_view *x = &problem->layer.x;
   t3_padded padded = {.copy = !t3_is_real(problem, t3_input_type(problem))};
   for (int a = 0; a < 3; ++a) {
     padded.size[a] = reach(problem, a, t3_positions(problem, a));
     if (problem->phases[a].min_offset || padded.size[a] > axis[a].in) padded.copy = true;
   }
   int64_t row;
-  padded.channels_last = padded.copy && problem->layer.in_channels > 1 && x->stride[T3_AXIS_C] == 1 &&
-                         x->stride[T3_AXIS_W] != 1 && t3_mul(padded.size[T3_W], problem->layer.in_channels, &row) &&
-                         row <= INT32_MAX / 2;
+  bool fits = t3_mul(padded.size[T3_W], problem->layer.in_channels, &row) && row <= INT32_MAX / 2;
+  if (channels_last && fits && !t3_x_channels_last(problem)) padded.copy = true;
+  padded.channels_last = padded.copy && channels_last && fits;
   for (int a = 0; a < 3 && !padded.copy; ++a) padded.size[a] = axis[a].in;
   return padded;
 }

@@ -32,8 +32,10 @@ int64_t t3_used_residues(const t3_problem *problem, int axis);
 /* For kernels that take x by rows: rows: t of H is rounded up to a multiple of it. pitch: values in a row, 0 for all that t of
  * W reach. slack above 0 asks for the copy in any case. */
 t3_padded t3_padded_of(const t3_problem *problem, int64_t rows, int64_t pitch, int64_t slack);
-/* For kernels that take single values, which may lie anywhere. */
-t3_padded t3_padded_values(const t3_problem *problem);
+/* For kernels that take single values, which may lie anywhere. channels_last: neighbouring channels of what is read lie side by
+ * side, which takes a copy unless x is so, and is not done where rows of the copy would be too long. */
+t3_padded t3_padded_values(const t3_problem *problem, bool channels_last);
+bool t3_x_channels_last(const t3_problem *problem);
 /* Reads x in place after all, by rows in blocks of step values of t, unless blocks or taps reach further than a row is long. */
 void t3_read_in_place(const t3_problem *problem, int64_t step, t3_padded *padded);
 /* Whether a kernel can count strides, kernel sizes, sizes, reach and padding of each axis in 32 bits; else false with the
