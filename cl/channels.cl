@@ -9,14 +9,14 @@
  *   sums[i][v] += packed[c][tap][v] * x[c][position i + offset of tap]
  *
  * Weights are read once for TILE positions. Where those of a work-item outgrow the cache, CHUNK input channels at a time serve
- * all its positions, and the sums wait in memory meanwhile. x is read from a copy with zeros around it (pad.cl's) or, where no
- * tap reaches over an edge, in place; it and y may lie anywhere. Where it has neighbouring channels side by side, BLOCK_C of
- * them follow one another under each tap, so that a line of the cache is used up at once; else BLOCK_C is 1. EACH_ITS_OWN: of a
- * depthwise layer whose x has neighbouring channels side by side the lanes are groups, taken for output channels of a layer
- * with one of each kind; each has values of x of its own, and no block has channels past the last. Y_CHANNELS_LAST: y has
- * neighbouring channels side by side. packed holds the weights in the order of use: [group][m block][residue d][residue
- * h][residue w][block of c][tap d][tap h][tap w][c][VECTORS*VECTOR], then the bias [group][m block][VECTORS*VECTOR]; channels
- * past the last are zero and never stored.
+ * all its positions, and the sums wait in memory meanwhile. x is read from a copy (pad.cl's) with zeros around it or in another
+ * order, or in place where it needs none; it and y may lie anywhere. Where what is read has neighbouring channels side by side,
+ * BLOCK_C of them follow one another under each tap, so that a line of the cache is used up at once; else BLOCK_C is 1.
+ * EACH_ITS_OWN: of a depthwise layer whose x has neighbouring channels side by side the lanes are groups, taken for output
+ * channels of a layer with one of each kind; each has values of x of its own, and no block has channels past the last.
+ * Y_CHANNELS_LAST: y has neighbouring channels side by side. packed holds the weights in the order of use: [group][m
+ * block][residue d][residue h][residue w][block of c][tap d][tap h][tap w][c][VECTORS*VECTOR], then the bias [group][m
+ * block][VECTORS*VECTOR]; channels past the last are zero and never stored.
  *
  * Required: what layer.cl asks, what phases.cl asks for D, H and W, EACH_ITS_OWN Y_CHANNELS_LAST STREAM VECTOR VECTORS TILE
  * TILES (at most so many a work-item) BLOCK_C CHUNK (a multiple of it), MIN_OFFSET_ for D H W. */
@@ -198,7 +198,7 @@ T3_SINGLE void channels(ulong items, __global const REAL *restrict x, ulong x_st
   const uint first_m = group * GROUP_OUT + m_block * CHANNELS;
   const uint real_channels = min((uint)CHANNELS, GROUP_OUT - m_block * CHANNELS);
   __global const Y_STORED *all_y = y + y_start, *residuals = RESIDUAL_OF(y, y_start);
-  y += y_start + (group * GROUP_OUT + m_block * CHANNELS) * y_c;
+  y += y_start + first_m * y_c;
 
   typedef union {
     VEC vector[TILE][VECTORS];
@@ -208,6 +208,7 @@ T3_SINGLE void channels(ulong items, __global const REAL *restrict x, ulong x_st
   long tap_shift[KERNEL_D * KERNEL_H * KERNEL_W];
   int tap_inside[KERNEL_D * KERNEL_H * KERNEL_W];
   int inside = -1;
+  const long step_c = BLOCK_C > 1 ? 1 : x_c;
   for (uint first_c = 0; first_c < GROUP_IN; first_c += CHUNK) {
     const uint end_c = min(first_c + CHUNK, (uint)GROUP_IN);
     for (uint t = 0; t < tiles; ++t) {
@@ -238,18 +239,18 @@ T3_SINGLE void channels(ulong items, __global const REAL *restrict x, ulong x_st
       }
 
       for (uint c = first_c; c < end_c; c += BLOCK_C) {
-        const uint together = min((uint)BLOCK_C, end_c - c);
+        const uint together = BLOCK_C > 1 ? min((uint)BLOCK_C, end_c - c) : 1;
         __global const REAL *weights_c = weights + (ulong)c * taps * CHANNELS, *xc = x + c * x_c;
         for (int j = 0; j < inside; ++j) {
-          __global const REAL *w = weights_c + tap_inside[j] * together * CHANNELS, *row = xc + tap_shift[j];
-          for (uint i_c = 0; i_c < together; ++i_c, row += BLOCK_C > 1 ? 1 : x_c, w += CHANNELS) {
+          __global const REAL *w = weights_c + tap_inside[j] * together * CHANNELS, *value_x = xc + tap_shift[j];
+          for (uint i_c = 0; i_c < together; ++i_c, value_x += step_c, w += CHANNELS) {
             VEC value[VECTORS];
 #pragma unroll
             for (int v = 0; v < VECTORS; ++v) value[v] = VLOAD(w + v * VECTOR);
 #pragma unroll
             for (int i = 0; i < TILE; ++i) {
 #pragma unroll
-              for (int v = 0; v < VECTORS; ++v) sums[i][v] = fma(X_VALUE(row + at[i], v), value[v], sums[i][v]);
+              for (int v = 0; v < VECTORS; ++v) sums[i][v] = fma(X_VALUE(value_x + at[i], v), value[v], sums[i][v]);
             }
           }
         }

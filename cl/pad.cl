@@ -4,7 +4,7 @@
  *
  * pad copies rows, pad_turned channels-last tensors into rows, PAD_TURNED channels at a time: VECTOR, or all of them, a power
  * of two, if there are fewer and nothing lies between; pad_last (PAD_LAST) such tensors as they are, to copy[n][d][h][w][c];
- * pad_to_last (PAD_TO_LAST) all others to that. */
+ * pad_to_last (PAD_TO_LAST) rows to that. */
 #include "turn.cl"
 
 /* Copies one row: dst[i] = src[(i + shift)*step] where i + shift is inside the row of in elements, else 0. */
@@ -121,11 +121,11 @@ T3_SINGLE void pad_last(PAD_ARGS) {
 
 #if PAD_TO_LAST
 /* Count positions, at most VECTOR, of so many channels, at most VECTOR, from rows of positions to rows of all channels. */
-static inline void turn_to_last(__global REAL *to, long all_channels, __global const X_STORED *x, long x_c, long x_w, int count,
+static inline void turn_to_last(__global REAL *to, long all_channels, __global const X_STORED *x, long x_c, int count,
                                 int channels) {
-  if (x_w != 1 || count < VECTOR || channels < VECTOR) {
+  if (count < VECTOR || channels < VECTOR) {
     for (int i = 0; i < count; ++i)
-      for (int c = 0; c < channels; ++c) to[i * all_channels + c] = READ_X(x + c * x_c + i * x_w);
+      for (int c = 0; c < channels; ++c) to[i * all_channels + c] = READ_X(x + c * x_c + i);
     return;
   }
   VEC a[VECTOR];
@@ -136,7 +136,8 @@ static inline void turn_to_last(__global REAL *to, long all_channels, __global c
   for (int i = 0; i < VECTOR; ++i) VSTORE(a[i], to + i * all_channels);
 }
 
-/* The last vector of a row begins where it still ends with it: that stores some values twice, and takes none one by one. */
+/* x_w is 1. The last square of a row or of the channels begins where it still ends with them, if they fill one: then all values
+ * go by vectors, some of them twice. */
 T3_SINGLE void pad_to_last(PAD_ARGS) {
   ulong item = get_global_id(0);
   if (item >= items) return;
@@ -151,10 +152,10 @@ T3_SINGLE void pad_to_last(PAD_ARGS) {
     const long from = inside ? begin : padded_w, past = inside ? end : padded_w;
     for (long i = 0; i < from * channels; ++i) to[i] = 0;
     for (long i = past * channels; i < padded_w * channels; ++i) to[i] = 0;
-    for (long c = 0; c < channels; c += VECTOR)
+    for (long next_c = 0; next_c < channels; next_c += VECTOR)
       for (long next = from; next < past; next += VECTOR) {
-        const long i = max(min(next, past - VECTOR), from);
-        turn_to_last(to + i * channels + c, channels, x + c * x_c + d * x_d + h * x_h + (i + first_w) * x_w, x_c, x_w,
+        const long c = max(min(next_c, channels - VECTOR), 0l), i = max(min(next, past - VECTOR), from);
+        turn_to_last(to + i * channels + c, channels, x + c * x_c + d * x_d + h * x_h + i + first_w, x_c,
                      (int)min((long)VECTOR, past - i), (int)min((long)VECTOR, channels - c));
       }
   }

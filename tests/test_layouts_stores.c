@@ -1,6 +1,7 @@
 /* What is stored in tensors that do not lie densely: epilogues with a residual in y's layout, in place too, channels side by
  * side in whole vectors and parts of them, stores past the caches, and tuning. TCONV3D_TEST_SEED runs other values and strides.
  * A failure prints the seed, the layer and the strides. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -86,6 +87,40 @@ static void depthwise_layers_go_with_channels_last(void **state) {
     struct asked asked = {.desc = layer_of(channels[i], channels[i], channels[i], 5), .seed = seed + i};
     assert_int_equal(check_row(*state, asked, &rows[i]), 1);
   }
+}
+
+/* Rows of x turned so that channels lie side by side, in whole squares of a vector and in parts, rows shorter than a vector,
+ * two groups, and chunks of channels the last of which is short; of all types, and channels last to begin with. */
+static void x_is_turned_for_vectors_of_channels(void **state) {
+  static const struct turned {
+    int64_t channels, groups, kernel, width;
+  } layers[] = {{21, 1, 2, 19}, {42, 2, 2, 3}, {40, 1, 3, 5}};
+  static const enum view_kind kinds[] = {VIEW_PADDED, VIEW_ROWS, VIEW_WINDOWS, VIEW_ROWS_APART, VIEW_LAST_PADDED};
+  static const tconv3d_dtype types[] = {TCONV3D_F32, TCONV3D_F16, TCONV3D_BF16, TCONV3D_F64};
+  const struct rig *rig = *state;
+  struct rng rng = {seed};
+  size_t channels_at = 0;
+  while (strcmp(tconv3d_algorithm_name(channels_at), "channels") != 0) ++channels_at;
+  for (size_t i = 0; i < 3; ++i)
+    for (size_t k = 0; k < 5; ++k) {
+      struct asked asked = {.desc = layer_of(layers[i].channels, 18, layers[i].groups, layers[i].width), .seed = seed + k};
+      asked.desc.dtype = asked.desc.weight_dtype = types[(i + k) % 4];
+      for (int a = 0; a < 3; ++a) asked.desc.kernel_size[a] = layers[i].kernel, asked.desc.padding[a] = layers[i].kernel - 2;
+      if (layers[i].kernel == 3) asked.desc.stride[1] = asked.desc.stride[2] = 1; /* all 27 taps reach each output */
+      views_random(&rng, &rng, &asked.desc, asked.operation, (struct view_kinds){kinds[k], VIEW_DENSE, VIEW_ROWS});
+      if (!serves(rig, &asked, channels_at)) continue; /* of this type */
+      t3_candidate candidate;
+      bool turns = false;
+      for (size_t w = i + k; w < i + k + 3 && !turns; ++w) { /* of one width or, where the device has no such, another */
+        char words[80];
+        snprintf(words, sizeof words, "vectors of %d channels, x copied with zeros around, channels last", 4 << w % 3);
+        turns = find_variant(rig, &asked, channels_at, words, &candidate);
+      }
+      assert_true(turns);
+      asked.candidate = &candidate;
+      asked.values = VALUES_INTEGER;
+      assert_non_null(call_check(rig, &asked));
+    }
 }
 
 /* Blocks of rows turned into channels: of any variant, with nothing beside a block's channels, and with more. */
@@ -205,6 +240,7 @@ int main(void) {
       cmocka_unit_test(residuals_in_place_are_added_once_with_channels_last),
       cmocka_unit_test(residuals_in_place_lie_in_any_layout),
       cmocka_unit_test(depthwise_layers_go_with_channels_last),
+      cmocka_unit_test(x_is_turned_for_vectors_of_channels),
       cmocka_unit_test(blocks_of_rows_are_turned_into_channels),
       cmocka_unit_test(results_stored_past_the_caches_keep_what_lies_between),
       cmocka_unit_test(layers_in_any_layout_can_be_tuned),

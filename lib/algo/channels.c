@@ -14,13 +14,15 @@ struct block {
 };
 
 enum {
-  MAX_TAPS = 1024,        /* a work-item keeps that many offsets */
-  MAX_RESIDUES = 64,      /* of an axis: the length of the tables in the program */
-  LEAST_TILES = 16,       /* of a work-item, where there are so many */
-  MOST_TILES = 48,        /* weights come from far once for all of them; their sums then take 72 KiB at most, in the second */
-  CHUNK_BYTES = 64 << 10, /* cache beside so many weights, which stay there for all tiles */
+  MAX_TAPS = 1024,   /* a work-item keeps that many offsets */
+  MAX_RESIDUES = 64, /* of an axis: the length of the tables in the program */
+  /* Weights come from far once for all tiles of a work-item: 48 of them gained up to a fifth over 16, their sums, 72 KiB at
+   * most, and a chunk of weights sharing the second cache. */
+  LEAST_TILES = 16,
+  MOST_TILES = 48,
+  CHUNK_BYTES = 64 << 10, /* up to a fifth faster than 128 KiB, with so many tiles */
   ITEMS_A_UNIT = 4,       /* at least, with tiles enough: then compute units end within some 20 % of each other */
-  BLOCK_C = 16            /* channels side by side in x that are taken together: a line of the cache */
+  BLOCK_C = 16            /* channels side by side in x that are taken together: a line of the cache, of float */
 };
 
 static bool applicable(const t3_problem *problem, char *why, size_t capacity) {
@@ -70,9 +72,10 @@ static size_t variants(const t3_problem *problem, t3_variant *list) {
   int64_t native = t3_max(t3_min(problem->width, 16), 4), registers = problem->registers;
   size_t count = 0;
   bool own = each_its_own(problem), already = t3_x_channels_last(problem), can = reads_last(problem, true);
-  /* Turning x pays where x is small beside the sums: not where steps are taken along it, nor for few channels. */
-  bool turns = can && t3_step(problem, T3_W) == 1 && problem->layer.group_in >= 4;
-  for (int64_t last = already && can; last <= (already ? can : turns); ++last)
+  /* Turning x pays where x is small beside the sums, not where steps are taken along it, and by whole vectors. */
+  bool turns = can && t3_step(problem, T3_W) == 1 && problem->layer.in_channels >= native && problem->layer.group_in >= 4;
+  bool from = already && can, to = already ? can : turns;
+  for (int64_t last = from; last <= to; ++last)
     for (int64_t width = native; width >= 4; width /= 2)
       for (size_t i = 0; i < sizeof blocks / sizeof *blocks; ++i)
         if (blocks[i][0] * (blocks[i][1] + 1) + 1 <= registers && !(own && problem->layer.groups % (width * blocks[i][0])))
@@ -137,8 +140,8 @@ static double cost(const t3_problem *asked, const t3_variant *variant) {
   double products = (double)(block.vectors * block.tile);
   double values = each_its_own(asked) ? products : (double)block.tile;
   double body = t3_body_cycles(problem, block.width, products, (double)(2 * block.vectors) + values, 1);
-  bool turned = padded.channels_last && !t3_x_channels_last(problem);
-  body *= channels_together(problem, &block) == 1 ? 1.05 : 0.95; /* measured: of addresses and lines of the cache */
+  /* Measured: lines of the cache and addresses. */
+  if (layer->group_in > 1) body *= channels_together(problem, &block) == 1 ? 1.05 : 0.95;
   if (t3_step(problem, T3_W) > 1) body += t3_far_cycles(problem, &padded) / 5;
   double tiles = (double)t3_ceil_div(all_positions(problem), block.tile);
   tiles *= (double)channel_blocks(problem, &block);
@@ -148,9 +151,12 @@ static double cost(const t3_problem *asked, const t3_variant *variant) {
       tiles * ((double)(layer->taps * layer->group_in) * taken(problem, block.tile) * body +
                (double)residues_of(problem) * (stores + 14 * (double)block.tile)); /* finding a position: 14 cycles */
   double runs = (double)t3_ceil_div(all_positions(problem), run_of(problem, &block));
+  /* Turning takes about twice as long as copying (measured). */
+  double pad_seconds = t3_pad_seconds(problem, &padded);
+  if (padded.channels_last && !t3_x_channels_last(problem)) pad_seconds *= 2;
   double weights = (double)packed_count(problem, &block) * (runs > 8 ? 8 : runs); /* the cache serves later ones */
   return t3_cycles_to_seconds(&problem->device, cycles) + t3_stream_seconds(&problem->device, (int64_t)weights) / 2 +
-         t3_stream_seconds(&problem->device, layer->y_count) + (turned ? 2 : 1) * t3_pad_seconds(problem, &padded) + 40e-6;
+         t3_stream_seconds(&problem->device, layer->y_count) + pad_seconds + 40e-6;
 }
 
 static void define_all(const t3_problem *problem, const struct block *block, bool own, t3_text *defines) {
@@ -168,7 +174,7 @@ static void define_all(const t3_problem *problem, const struct block *block, boo
   t3_define(defines, "TILE", block->tile);
   t3_define(defines, "TILES", MOST_TILES);
   t3_define(defines, "BLOCK_C", together);
-  t3_define(defines, "CHUNK", t3_round_up(t3_max(CHUNK_BYTES / row, 8), together));
+  t3_define(defines, "CHUNK", t3_max(t3_max(CHUNK_BYTES / row, 8) / together, 1) * together);
   t3_define_min_offsets(defines, problem);
   for (int a = 0; a < 3; ++a) t3_define_tables(defines, a, problem);
 }

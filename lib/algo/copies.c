@@ -11,25 +11,28 @@ static int64_t turned_channels(const t3_copy *copy) {
 
 enum { ITEMS_A_UNIT = 8 }; /* then compute units end within some 10 % of each other */
 
+bool t3_lies_channels_last(const t3_view *view, int64_t channels, int64_t width) {
+  return channels > 1 && view->stride[T3_AXIS_C] == 1 && (view->stride[T3_AXIS_W] != 1 || width == 1);
+}
+
 /* Which kernel makes it, and how many channels a work-item takes; what brings it into the program. */
-static const char *choose_kernel(const t3_copy *copy, int64_t *channels, t3_text *defines) {
-  const int64_t *stride = copy->view->stride;
-  bool last = copy->channels > 1 && stride[T3_AXIS_C] == 1 && stride[T3_AXIS_W] != 1;
+static const char *choose_kernel(const t3_copy *copy, bool last, int64_t *channels, t3_text *defines) {
   if (last == copy->channels_last) {
     *channels = last ? copy->channels : 1;
     if (last) t3_define(defines, "PAD_LAST", 1);
     return last ? "pad_last" : "pad";
   }
   *channels = last ? turned_channels(copy) : copy->channels;
-  t3_define(defines, last ? "PAD_TURNED" : "PAD_TO_LAST", *channels);
+  t3_define(defines, last ? "PAD_TURNED" : "PAD_TO_LAST", last ? *channels : 1);
   return last ? "pad_turned" : "pad_to_last";
 }
 
 void t3_add_copy(const t3_problem *problem, const t3_copy *copy, t3_recipe *recipe) {
   t3_launch *launch = &recipe->run[recipe->num_run++];
   const int64_t *size = copy->size, *first = copy->first, *padded = copy->padded, *stride = copy->view->stride;
+  bool last = t3_lies_channels_last(copy->view, copy->channels, size[T3_W]);
   int64_t channels;
-  *launch = (t3_launch){.kernel = choose_kernel(copy, &channels, &recipe->defines), .local = 1};
+  *launch = (t3_launch){.kernel = choose_kernel(copy, last, &channels, &recipe->defines), .local = 1};
   /* Parts of planes: planes alone would leave compute units idle where there are few, as in layers of one or two axes. */
   int64_t planes = copy->batch * padded[T3_D] * t3_ceil_div(copy->channels, channels);
   int64_t wanted = ITEMS_A_UNIT * t3_max(problem->device.compute_units, 1);
@@ -37,6 +40,8 @@ void t3_add_copy(const t3_problem *problem, const t3_copy *copy, t3_recipe *reci
   int64_t parts = t3_ceil_div(padded[T3_H], rows);
   launch->items = planes * parts;
   launch->rounds = channels * rows * (padded[T3_W] + 2) + copy->slack;
+  if (copy->channels_last && !last) /* by squares of width, which take some rounds to turn */
+    launch->rounds = 2 * rows * t3_round_up(channels, copy->width) * (t3_round_up(padded[T3_W], copy->width) + 2);
   T3_ARGS(launch, copy->from, copy->to, {T3_NUMBER, copy->channels}, {T3_NUMBER, size[0]}, {T3_NUMBER, size[1]},
           {T3_NUMBER, size[2]}, {T3_NUMBER, first[0]}, {T3_NUMBER, first[1]}, {T3_NUMBER, first[2]}, {T3_NUMBER, padded[0]},
           {T3_NUMBER, padded[1]}, {T3_NUMBER, padded[2]}, {T3_NUMBER, copy->slack}, {T3_NUMBER, parts}, {T3_NUMBER, rows},

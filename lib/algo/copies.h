@@ -12,6 +12,9 @@ typedef struct t3_copy {
   bool channels_last, alone;                                           /* the copy is so; it is the only one in its program */
 } t3_copy;
 
+/* Whether so many channels lie side by side, and not as many positions of W. */
+bool t3_lies_channels_last(const t3_view *view, int64_t channels, int64_t width);
+
 /* Adds the launch and the define of its kernel. */
 void t3_add_copy(const t3_problem *problem, const t3_copy *copy, t3_recipe *recipe);
 

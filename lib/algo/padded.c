@@ -84,8 +84,8 @@ t3_padded t3_padded_of(const t3_problem *problem, int64_t rows, int64_t pitch, i
 }
 
 bool t3_x_channels_last(const t3_problem *problem) {
-  const int64_t *stride = problem->layer.x.stride;
-  return problem->layer.in_channels > 1 && stride[T3_AXIS_C] == 1 && stride[T3_AXIS_W] != 1;
+  const t3_layer *layer = &problem->layer;
+  return t3_lies_channels_last(&layer->x, layer->in_channels, layer->axis[T3_W].in);
 }
 
 t3_padded t3_padded_values(const t3_problem *problem, bool channels_last) {
@@ -96,9 +96,10 @@ t3_padded t3_padded_values(const t3_problem *problem, bool channels_last) {
     if (problem->phases[a].min_offset || padded.size[a] > axis[a].in) padded.copy = true;
   }
   int64_t row;
+  bool already = t3_x_channels_last(problem), rows = problem->layer.x.stride[T3_AXIS_W] == 1;
   bool fits = t3_mul(padded.size[T3_W], problem->layer.in_channels, &row) && row <= INT32_MAX / 2;
-  if (channels_last && fits && !t3_x_channels_last(problem)) padded.copy = true;
-  padded.channels_last = padded.copy && channels_last && fits;
+  if (channels_last && fits && !already && rows) padded.copy = true;
+  padded.channels_last = padded.copy && channels_last && fits && (already || rows);
   for (int a = 0; a < 3 && !padded.copy; ++a) padded.size[a] = axis[a].in;
   return padded;
 }

@@ -33,9 +33,9 @@ int64_t t3_used_residues(const t3_problem *problem, int axis);
  * W reach. slack above 0 asks for the copy in any case. */
 t3_padded t3_padded_of(const t3_problem *problem, int64_t rows, int64_t pitch, int64_t slack);
 /* For kernels that take single values, which may lie anywhere. channels_last: neighbouring channels of what is read lie side by
- * side, which takes a copy unless x is so, and is not done where rows of the copy would be too long. */
+ * side. That takes a copy unless x is so, and is done only if x is or has neighbours of W side by side, and no row of the copy
+ * is too long. */
 t3_padded t3_padded_values(const t3_problem *problem, bool channels_last);
-bool t3_x_channels_last(const t3_problem *problem);
 /* Reads x in place after all, by rows in blocks of step values of t, unless blocks or taps reach further than a row is long. */
 void t3_read_in_place(const t3_problem *problem, int64_t step, t3_padded *padded);
 /* Whether a kernel can count strides, kernel sizes, sizes, reach and padding of each axis in 32 bits; else false with the
@@ -92,7 +92,8 @@ double t3_in_place_cycles(const t3_padded *padded, double rows, double masks);
  * cannot be stored as whole vectors of a row goes element by element. */
 double t3_store_cycles(const t3_problem *problem, int64_t vectors, int64_t width, int64_t m);
 
-/* Whether y has neighbouring channels side by side, and not positions of W. */
+/* Whether x or y has neighbouring channels side by side, and not positions of W. */
+bool t3_x_channels_last(const t3_problem *problem);
 bool t3_y_channels_last(const t3_problem *problem);
 /* Whether either are, which kernels that store rows ask for; else false with the reason. */
 bool t3_stores_rows(const t3_problem *problem, char *why, size_t capacity);
