@@ -114,8 +114,13 @@ static inline void store_after(__global Y_STORED *to, const line_t *sums, int co
 #if Y_CHANNELS_LAST
 #define TURNED (STRIDE_W * VECTOR * BLOCK_M)
 
-/* turned[output * channels + channel]; the channels' lines are apart lines apart. */
-static inline void turn_lines(const line_t *lines, int apart, int channels, VEC turned[STRIDE_W * BLOCK_M]) {
+typedef union {
+  VEC vector[STRIDE_W * BLOCK_M];
+  REAL lane[TURNED];
+} turned_t;
+
+/* lane[output * channels + channel]; the channels' lines are apart lines apart. */
+static inline void turn_lines(const line_t *lines, int apart, int channels, turned_t *turned) {
 #if (BLOCK_M & (BLOCK_M - 1)) == 0 && BLOCK_M <= VECTOR
   if (channels == BLOCK_M) {
     line_t rows[BLOCK_M];
@@ -128,17 +133,16 @@ static inline void turn_lines(const line_t *lines, int apart, int channels, VEC 
       for (int m = 0; m < BLOCK_M; ++m) piece[m] = rows[m].vector[a];
       turn_lanes(piece, BLOCK_M, BLOCK_M);
 #pragma unroll
-      for (int m = 0; m < BLOCK_M; ++m) turned[a * BLOCK_M + m] = piece[m];
+      for (int m = 0; m < BLOCK_M; ++m) turned->vector[a * BLOCK_M + m] = piece[m];
     }
     return;
   }
 #endif
-  REAL *to = (REAL *)turned;
   for (int m = 0; m < channels; ++m)
 #pragma unroll
     for (int a = 0; a < STRIDE_W; ++a)
 #pragma unroll
-      for (int t = 0; t < VECTOR; ++t) to[(t * STRIDE_W + a) * channels + m] = lines[m * apart].lane[a * VECTOR + t];
+      for (int t = 0; t < VECTOR; ++t) turned->lane[(t * STRIDE_W + a) * channels + m] = lines[m * apart].lane[a * VECTOR + t];
 }
 
 /* Stores the channels of one output, m the first of them. */
@@ -156,32 +160,33 @@ static inline void store_channels_of(__global Y_STORED *to, const REAL *from, in
 }
 
 /* Outputs from begin to before end, where there is nothing between y's channels and nothing but them. */
-static inline void store_run(__global Y_STORED *to, const VEC *turned, int begin, int end, const finish_t *f) {
+static inline void store_run(__global Y_STORED *to, const turned_t *turned, int begin, int end, const finish_t *f) {
 #ifdef STORE_PAST_CACHE
   if (begin == 0 && end * BLOCK_M == TURNED && ((size_t)to & (LINE_BYTES - 1)) == 0) {
 #pragma unroll
     for (int i = 0; i < STRIDE_W * BLOCK_M; ++i)
-      STORE_PAST_CACHE(finish_vector(to + i * VECTOR, turned[i], f), to + i * VECTOR);
+      STORE_PAST_CACHE(finish_vector(to + i * VECTOR, turned->vector[i], f), to + i * VECTOR);
     return;
   }
 #endif
-  if (begin < end) store_piece(to + begin * BLOCK_M, (const REAL *)turned + begin * BLOCK_M, (end - begin) * BLOCK_M, f);
+  if (begin < end) store_piece(to + begin * BLOCK_M, turned->lane + begin * BLOCK_M, (end - begin) * BLOCK_M, f);
 }
 
-/* to: where the first channel m of the first output goes; y_w: how far apart outputs are. */
+/* to: where the first channel m of the first output goes; y_w: how far apart outputs are; lines: within the whole block's, as
+ * one array, since a driver may take an index past an inner array for one that never comes (Mesa does). */
 static inline void store_turned(__global Y_STORED *to, long y_w, const line_t *lines, int apart, int channels, int count,
                                 int done, __global const REAL *packed, uint m, __global const Y_STORED *y,
                                 __global const Y_STORED *residuals) {
-  VEC turned[STRIDE_W * BLOCK_M];
-  turn_lines(lines, apart, channels, turned);
-  const REAL *from = (const REAL *)turned;
+  turned_t turned;
+  turn_lines(lines, apart, channels, &turned);
+  const REAL *from = turned.lane;
   const int end = min(count, STRIDE_W * VECTOR), begin = max(done, 0) * STRIDE_W;
 #if PER_CHANNEL
   for (int p = begin; p < end; ++p) store_channels_of(to + p * y_w, from + p * channels, channels, packed, m, y, residuals);
 #else
   const finish_t f = finish_of(packed, m, y, residuals);
   if (channels == BLOCK_M && y_w == BLOCK_M)
-    store_run(to, turned, begin, end, &f);
+    store_run(to, &turned, begin, end, &f);
   else if (channels == BLOCK_M)
     for (int p = begin; p < end; ++p) store_piece(to + p * y_w, from + p * BLOCK_M, BLOCK_M, &f);
   else

@@ -193,8 +193,9 @@ static inline void store_block(__global Y_STORED *y_block, const line_t (*sums)[
     for (int v = 0; v < BLOCK_W; ++v) {
       const int oh = (t->th + h) * STRIDE_H + t->ah, o = (t->tw + v * VECTOR) * STRIDE_W;
       if (oh < t->out_h && o < t->out_w)
-        store_turned(y_block + oh * t->y_h + o * t->y_w, t->y_w, &sums[0][h][v], BLOCK_H * BLOCK_W, channels, t->out_w - o,
-                     DONE_BEFORE(t->next, t->tw + v * VECTOR), t->packed, first_m, t->all_y, t->residuals);
+        store_turned(y_block + oh * t->y_h + o * t->y_w, t->y_w, (const line_t *)sums + h * BLOCK_W + v, BLOCK_H * BLOCK_W,
+                     channels, t->out_w - o, DONE_BEFORE(t->next, t->tw + v * VECTOR), t->packed, first_m, t->all_y,
+                     t->residuals);
     }
 #else
 #pragma unroll 1

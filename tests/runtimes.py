@@ -112,7 +112,7 @@ RUNTIMES = {
                           from_pypi("libintelocl_emu.so", "intel-opencl-fpga-emu-rt==2025.0.5", "intel-opencl-rt==2025.0.5",
                                     "intel-cmplr-lib-rt==2025.0.5"),
                           ["matrix", "api"]),
-    "rusticl": Runtime("rusticl on llvmpipe", rusticl, ["matrix", "api"], skipped={"pipeline": FEW_ROUNDS}),
+    "rusticl": Runtime("rusticl on llvmpipe", rusticl, ["matrix", "api", "layouts_stores"], skipped={"pipeline": FEW_ROUNDS}),
     "oclgrind": Runtime("Oclgrind", oclgrind, ["matrix"], ["matrix"], simulated, {"TCONV3D_TEST_PRODUCTS": "2048"}),
     "pocl-two-devices": Runtime("PoCL, two devices", lambda folder: {"POCL_DEVICES": "pthread basic"}, POCL_TESTS,
                                 skipped={"in_flight": BASIC_DEADLOCK}),
