@@ -160,9 +160,7 @@ static double cost(const t3_problem *asked, const t3_variant *variant) {
 }
 
 static void define_all(const t3_problem *problem, const struct block *block, bool own, t3_text *defines) {
-  const t3_layer *layer = &problem->layer;
-  int64_t most_taps = 1;
-  for (int a = 0; a < 3; ++a) most_taps *= t3_ceil_div(layer->axis[a].kernel, problem->phases[a].tap_step);
+  int64_t most_taps = t3_most_taps(problem, T3_D) * t3_most_taps(problem, T3_H) * t3_most_taps(problem, T3_W);
   int64_t row = most_taps * block->width * block->vectors * problem->real_size;
   int64_t together = channels_together(problem, block);
   t3_define_problem(defines, problem);
