@@ -43,28 +43,27 @@
 /* two_to: 2^(n + r) by t = ROUND + n. exp_minus: exp(-v) for v from LEAST_V on, where it is nearly the greatest float; below it
  * results are at most as large as float's subnormal numbers, and set to 0. less_one_below: exp(x) - 1 for x up to 0; its own
  * polynomial, since it is small where x is. */
-#define DEFINE_EXP(F, U)                                                                      \
-  static inline F T3_PASTE(two_to_, F)(F t, F r) {                                            \
-    F p = fma((F)0x1.5bba14p-10f, r, (F)0x1.3cea88p-7f);                                      \
-    p = fma(p, r, (F)0x1.c6b752p-5f);                                                         \
-    p = fma(p, r, (F)0x1.ebf9bcp-3f);                                                         \
-    p = fma(p, r, (F)0x1.62e42ap-1f);                                                         \
-    p = fma(p, r, (F)1.0f);                                                                   \
-    return T3_PASTE(as_, F)((T3_PASTE(as_, U)(t) << 23) + T3_PASTE(as_, U)(p));               \
-  }                                                                                           \
-  static inline F T3_PASTE(exp_minus_, F)(F v) {                                              \
-    const F x = AT_MOST((F)86.0f, AT_LEAST((F)LEAST_V, v)), t = fma(x, (F)-LOG2_E, (F)ROUND); \
-    return T3_PASTE(two_to_, F)(t, fma(x, (F)-LOG2_E_LOW, fma(x, (F)-LOG2_E, (F)ROUND - t))); \
-  }                                                                                           \
-  static inline F T3_PASTE(less_one_below_, F)(F x) {                                         \
-    x = AT_LEAST((F)-18.0f, x); /* -1 from there on */                                        \
-    const F t = fma(x, (F)LOG2_E, (F)ROUND), r = fma(t - (F)ROUND, (F)-LN_2, x);              \
-    const F s = T3_PASTE(as_, F)((T3_PASTE(as_, U)(t) << 23) + (U)0x3f800000u);               \
-    F p = fma((F)0x1.6bebf4p-10f, r, (F)0x1.1227bp-7f);                                       \
-    p = fma(p, r, (F)0x1.555674p-5f);                                                         \
-    p = fma(p, r, (F)0x1.5554bp-3f);                                                          \
-    p = fma(p, r, (F)0x1.fffffep-2f);                                                         \
-    return fma(s, fma(r * r, p, r), s - (F)1.0f);                                             \
+#define DEFINE_EXP(F, U)                                                                               \
+  static inline F T3_PASTE(two_to_, F)(F t, F r) {                                                     \
+    F p = fma((F)0x1.5bba14p-10f, r, (F)0x1.3cea88p-7f);                                               \
+    p = fma(p, r, (F)0x1.c6b752p-5f);                                                                  \
+    p = fma(p, r, (F)0x1.ebf9bcp-3f);                                                                  \
+    p = fma(p, r, (F)0x1.62e42ap-1f);                                                                  \
+    p = fma(p, r, (F)1.0f);                                                                            \
+    return T3_PASTE(as_, F)((T3_PASTE(as_, U)(t) << 23) + T3_PASTE(as_, U)(p));                        \
+  }                                                                                                    \
+  static inline F T3_PASTE(exp_minus_, F)(F v) {                                                       \
+    const F x = AT_MOST((F)86.0f, AT_LEAST((F)LEAST_V, v)), t = fma(x, (F)-LOG2_E, (F)ROUND);          \
+    return T3_PASTE(two_to_, F)(t, fma(x, (F)-LOG2_E_LOW, fma(x, (F)-LOG2_E, (F)ROUND - t)));          \
+  }                                                                                                    \
+  static inline F T3_PASTE(less_one_below_, F)(F x) {                                                  \
+    x = AT_LEAST((F)-18.0f, x); /* -1 from there on */                                                 \
+    const F t = fma(x, (F)LOG2_E, (F)(ROUND + 127.0f)), r = fma(t - (F)(ROUND + 127.0f), (F)-LN_2, x); \
+    const F s = T3_PASTE(as_, F)(T3_PASTE(as_, U)(t) << 23);                                           \
+    const F square = r * r, low = fma((F)0x1.5554bp-3f, r, (F)0x1.fffffep-2f);                         \
+    const F high = fma((F)0x1.6bebf4p-10f, square, fma((F)0x1.1227bp-7f, r, (F)0x1.555674p-5f));       \
+    const F p = fma(high, square, low);                                                                \
+    return fma(s, fma(square, p, r), s - (F)1.0f);                                                     \
   }
 #define LEAST_V -88.37f
 
@@ -123,7 +122,5 @@ DEFINE_ACTIVATED(float, uint)
 #ifdef VECTOR
 DEFINE_EXP(VEC, T3_UINT)
 DEFINE_ACTIVATED(VEC, T3_UINT)
-DEFINE_EXP(HALF_VEC, T3_HALF_UINT)
-DEFINE_ACTIVATED(HALF_VEC, T3_HALF_UINT)
 #endif
 #endif

@@ -112,13 +112,14 @@ T3_SINGLE void channels_pack(ulong items, __global const W_STORED *restrict w, u
 
 #if Y_CHANNELS_LAST
 static inline void put_channels(__global Y_STORED *to, VEC sums, const finish_channels_t *f) {
+  const VEC v = activated_channels(sums, f);
 #ifdef STORE_PAST_CACHE
   if (((size_t)to & (LINE_BYTES - 1)) == 0) {
-    STORE_PAST_CACHE(finish_channels(to, sums, f), to);
+    STORE_PAST_CACHE(v, to, channels, f);
     return;
   }
 #endif
-  store_channels(to, sums, f);
+  STORE_VECTOR(v, to, channels, f);
 }
 #endif
 
@@ -271,8 +272,16 @@ T3_SINGLE void channels(ulong items, __global const REAL *restrict x, ulong x_st
 #endif
     }
   }
+  const uint stored = Y_CHANNELS_LAST ? real_channels / VECTOR * VECTOR : 0;
+  for (uint first_v = stored; first_v < real_channels; first_v += VECTOR) {
+    const finish_channels_t f = finish_channels_of(packed, first_m + first_v, all_y, residuals);
+    for (uint i = 0; i < tiles * TILE; ++i) {
+      VEC *sum = &kept[i / TILE].vector[i % TILE][first_v / VECTOR];
+      *sum = activated_channels(*sum, &f);
+    }
+  }
   /* Channel after channel, so that the outputs in a line of the cache are stored one after the other. */
-  for (uint m = Y_CHANNELS_LAST ? real_channels / VECTOR * VECTOR : 0; m < real_channels; ++m) {
+  for (uint m = stored; m < real_channels; ++m) {
     const finish_t f = finish_of(packed, first_m + m, all_y, residuals);
     for (uint i = 0; i < tiles * TILE; ++i)
       if (to[i] != NOWHERE) store_one(y + m * y_c + to[i], kept[i / TILE].lane[i % TILE][m], &f);

@@ -87,5 +87,5 @@ __kernel void direct(ulong items, __global const X_STORED *x, ulong x_start, __g
     }
   }
   y += y_start + n * y_n + m * y_c + od * y_d + oh * y_h + ow * y_w;
-  store_one(y, sum + ((partial.x + partial.y) + (partial.z + partial.w)), &f);
+  store_sum(y, sum + ((partial.x + partial.y) + (partial.z + partial.w)), &f);
 }

@@ -3,6 +3,10 @@
  *   BETA: v += BETA * what the target held
  * all of them optional, in REAL; the result is rounded to Y's type once. A NaN stays one under every activation.
  *
+ * What comes before the residual is "activated": a function of the sum and its channel. Kernels with vectors do it to whole
+ * ones, also where only a part is stored: single values would need another copy of the code, whose constants a compiler keeps
+ * in registers while sums are computed (LLVM 15 does, and sums no longer fit).
+ *
  * Defines: ACTIVATION (0: none), LOW and HIGH (its constants), AFFINE, and where they are not 0 RESIDUAL and BETA. CHANNELS_AT
  * is where packed holds, after the weights, slope[m], scale[m] and shift[m] of all OUT_CHANNELS channels. */
 #ifndef ACTIVATION
@@ -82,30 +86,43 @@ static inline finish_channels_t finish_channels_of(__global const REAL *packed, 
 #define ADD_TARGET(v, T, READ)
 #endif
 
-#define DEFINE_STORE(FINISH, STORE, T, F, READ, WRITE)               \
-  static inline T FINISH(__global Y_STORED *to, T v, const F *f) {   \
-    AFFINE_FIRST(v, T)                                               \
-    v = ACTIVATE(v, T);                                              \
-    ADD_RESIDUAL(v, T, READ)                                         \
-    AFFINE_LAST(v, T)                                                \
-    ADD_TARGET(v, T, READ)                                           \
-    return v;                                                        \
-  }                                                                  \
-  static inline void STORE(__global Y_STORED *to, T v, const F *f) { \
-    WRITE(FINISH(to, v, f), to);                                     \
+/* activated_: what comes before the residual, of the sum alone. finished_: the rest, which reads what belongs to the place to.
+ */
+#define DEFINE_FINISH(LENGTH, T, F, READ)                                                     \
+  static inline T T3_PASTE(activated_, LENGTH)(T v, const F *f) {                             \
+    AFFINE_FIRST(v, T)                                                                        \
+    return ACTIVATE(v, T);                                                                    \
+  }                                                                                           \
+  static inline T T3_PASTE(finished_, LENGTH)(__global const Y_STORED *to, T v, const F *f) { \
+    ADD_RESIDUAL(v, T, READ)                                                                  \
+    AFFINE_LAST(v, T)                                                                         \
+    ADD_TARGET(v, T, READ)                                                                    \
+    return v;                                                                                 \
   }
-DEFINE_STORE(finish_one, store_one, REAL, finish_t, READ_Y, WRITE_Y)
+DEFINE_FINISH(one, REAL, finish_t, READ_Y)
 #ifdef VECTOR
-DEFINE_STORE(finish_vector, store_vector, VEC, finish_t, VREAD_Y, VWRITE_Y)
-DEFINE_STORE(finish_half_vector, store_half_vector, HALF_VEC, finish_t, HALF_VREAD_Y, HALF_VWRITE_Y)
-DEFINE_STORE(finish_channels, store_channels, VEC, finish_channels_t, VREAD_Y, VWRITE_Y)
+DEFINE_FINISH(vector, VEC, finish_t, VREAD_Y)
+DEFINE_FINISH(channels, VEC, finish_channels_t, VREAD_Y)
 #endif
 
-/* Where y outgrows the caches (STREAM) whole lines of them may be stored past them. */
+/* store_one: what is activated already; store_sum: a sum. */
+static inline void store_one(__global Y_STORED *to, REAL v, const finish_t *f) {
+  WRITE_Y(finished_one(to, v, f), to);
+}
+
+static inline void store_sum(__global Y_STORED *to, REAL sum, const finish_t *f) {
+  store_one(to, activated_one(sum, f), f);
+}
+
+#ifdef VECTOR
+/* Stores what is activated already. Where y outgrows the caches (STREAM) whole lines of them may be stored past them. */
+#define STORE_VECTOR(v, to, LENGTH, f) VWRITE_Y(T3_PASTE(finished_, LENGTH)(to, v, f), to)
 #if STREAM && defined(__has_builtin)
 #if __has_builtin(__builtin_nontemporal_store)
 #define LINE_BYTES 64
-#define STORE_PAST_CACHE(value, to) __builtin_nontemporal_store(value, (__global VEC *)(to))
+#define STORE_PAST_CACHE(v, to, LENGTH, f) \
+  __builtin_nontemporal_store(ROUNDED_Y(T3_PASTE(finished_, LENGTH)(to, v, f)), (__global Y_VEC *)(to))
+#endif
 #endif
 #endif
 

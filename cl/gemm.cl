@@ -74,7 +74,7 @@ __kernel void gemm_unfold(ulong items, __global const REAL *packed, ulong packed
   packed += packed_start;
   const finish_t f = finish_of(packed, m, y + y_start, RESIDUAL_OF(y, y_start));
   y += y_start + (image + (long)(rest / OUTS)) * y_n + (long)m * y_c + od * y_d + oh * y_h + ow * y_w;
-  store_one(y, product[product_start + at] + packed[WEIGHTS + m], &f);
+  store_sum(y, product[product_start + at] + packed[WEIGHTS + m], &f);
 }
 #else
 
@@ -123,6 +123,6 @@ __kernel void gemm_store(ulong items, __global const REAL *packed, ulong packed_
   REAL sum = packed[WEIGHTS + m];
   if (computed) sum += product[product_start + item];
   y += y_start + n * y_n + (long)m * y_c + od * y_d + oh * y_h + ow * y_w;
-  store_one(y, sum, &f);
+  store_sum(y, sum, &f);
 }
 #endif

@@ -22,14 +22,19 @@
 #define TRIPLE(j, a, b, c) __builtin_shufflevector(__builtin_shufflevector(a, b, LANES(MIX_LANE, j)), c, LANES(ADD_LANE, j))
 #endif
 
-/* VECTOR*STRIDE_W values of one m, h and v as they lie in memory: sums, one residue after another; or outputs in the order of a
- * row of y, which interleave makes of them. */
+/* VECTOR*STRIDE_W sums of one m, h and v, one residue after another. */
 typedef union {
   VEC vector[STRIDE_W];
   REAL lane[STRIDE_W * VECTOR];
 } line_t;
 
-static inline void interleave(const line_t *sums, line_t *row) {
+/* Outputs in the order of a row of y, which interleave makes of them, and room for a vector that begins at the last. */
+typedef union {
+  VEC vector[STRIDE_W + 1];
+  REAL lane[(STRIDE_W + 1) * VECTOR];
+} row_t;
+
+static inline void interleave(const line_t *sums, row_t *row) {
   const VEC *s = sums->vector;
 #if STRIDE_W == 1
   row->vector[0] = s[0];
@@ -51,21 +56,48 @@ static inline void interleave(const line_t *sums, line_t *row) {
 #endif
 }
 
-/* Stores count values, at least 1, in whole vectors while there are some; then in halves, the last two of which may overlap
- * where storing twice does no harm. */
-static inline void store_piece(__global Y_STORED *to, const REAL *from, int count, const finish_t *f) {
-  int i = 0;
-  for (; i + VECTOR <= count; i += VECTOR) store_vector(to + i, PRIVATE_VLOAD(from + i), f);
-  if (i == count) return;
-  if (count - i >= VECTOR / 2) {
-    store_half_vector(to + i, PRIVATE_HALF_VLOAD(from + i), f);
-    i += VECTOR / 2;
-  }
-  if (!STORES_ONCE && count >= VECTOR / 2) {
-    if (i < count) store_half_vector(to + count - VECTOR / 2, PRIVATE_HALF_VLOAD(from + count - VECTOR / 2), f);
+/* The outputs in their order, activated. */
+static inline void outputs_of(const line_t *sums, row_t *row, const finish_t *f) {
+  interleave(sums, row);
+#pragma unroll
+  for (int i = 0; i < STRIDE_W; ++i) row->vector[i] = activated_vector(row->vector[i], f);
+}
+
+/* Half a vector's worth as it is stored. */
+#ifdef __clang__
+typedef T3_PASTE(Y_STORED, HALF_VECTOR) half_piece_t __attribute__((aligned(sizeof(Y_STORED))));
+#define COPY_HALF(from, to) (*(__global half_piece_t *)(to) = *(__private const half_piece_t *)(from))
+#else
+#define COPY_HALF(from, to) T3_PASTE(vstore, HALF_VECTOR)(T3_PASTE(vload, HALF_VECTOR)(0, from), 0, to)
+#endif
+
+/* Stores the first count values of a vector, fewer than all. */
+static inline void store_part(__global Y_STORED *to, VEC v, int count, const finish_t *f) {
+#if STORES_ONCE /* what is there is read, and there may be no more of it */
+  const union {
+    VEC vector;
+    REAL lane[VECTOR];
+  } part = {v};
+  for (int i = 0; i < count; ++i) store_one(to + i, part.lane[i], f);
+#else
+  const union {
+    Y_VEC vector;
+    Y_STORED lane[VECTOR];
+  } part = {ROUNDED_Y(finished_vector(to, v, f))};
+  if (count >= VECTOR / 2) { /* two halves, which may overlap */
+    COPY_HALF(part.lane, to);
+    COPY_HALF(part.lane + count - VECTOR / 2, to + count - VECTOR / 2);
     return;
   }
-  for (; i < count; ++i) store_one(to + i, from[i], f);
+  for (int i = 0; i < count; ++i) to[i] = part.lane[i];
+#endif
+}
+
+/* Stores count activated values, at least 1. Whole vectors are read, so what follows the last value must be there too. */
+static inline void store_piece(__global Y_STORED *to, const REAL *from, int count, const finish_t *f) {
+  int i = 0;
+  for (; i + VECTOR <= count; i += VECTOR) STORE_VECTOR(PRIVATE_VLOAD(from + i), to + i, vector, f);
+  if (i < count) store_part(to + i, PRIVATE_VLOAD(from + i), count - i, f);
 }
 
 /* A line's last block starts where it still ends with the line, so it computes again what the block before has stored: these
@@ -79,22 +111,22 @@ static inline void store_piece(__global Y_STORED *to, const REAL *from, int coun
 /* Stores VECTOR values of t, interleaved: count outputs, all VECTOR*STRIDE_W of them but at a row's end. */
 static inline void store_outputs(__global Y_STORED *to, const line_t *sums, int count, const finish_t *f) {
   if (count >= STRIDE_W * VECTOR) {
-    line_t whole; /* of its own, so that it stays in registers */
-    interleave(sums, &whole);
+    row_t whole; /* of its own, so that it stays in registers */
+    outputs_of(sums, &whole, f);
 #ifdef STORE_PAST_CACHE
     /* All of them or none: they fill lines of the cache together, and a line that is filled in part that way is slow. */
     if (((size_t)to & (LINE_BYTES - 1)) == 0) {
 #pragma unroll
-      for (int i = 0; i < STRIDE_W; ++i) STORE_PAST_CACHE(finish_vector(to + i * VECTOR, whole.vector[i], f), to + i * VECTOR);
+      for (int i = 0; i < STRIDE_W; ++i) STORE_PAST_CACHE(whole.vector[i], to + i * VECTOR, vector, f);
       return;
     }
 #endif
 #pragma unroll
-    for (int i = 0; i < STRIDE_W; ++i) store_vector(to + i * VECTOR, whole.vector[i], f);
+    for (int i = 0; i < STRIDE_W; ++i) STORE_VECTOR(whole.vector[i], to + i * VECTOR, vector, f);
     return;
   }
-  line_t row;
-  interleave(sums, &row);
+  row_t row;
+  outputs_of(sums, &row, f);
   store_piece(to, row.lane, count, f);
 }
 
@@ -104,8 +136,8 @@ static inline void store_after(__global Y_STORED *to, const line_t *sums, int co
     store_outputs(to, sums, count, f);
     return;
   }
-  line_t row;
-  interleave(sums, &row);
+  row_t row;
+  outputs_of(sums, &row, f);
   count = min(count, STRIDE_W * VECTOR) - done * STRIDE_W;
   if (count > 0) store_piece(to + done * STRIDE_W, row.lane + done * STRIDE_W, count, f);
 }
@@ -114,16 +146,17 @@ static inline void store_after(__global Y_STORED *to, const line_t *sums, int co
 #if Y_CHANNELS_LAST
 #define TURNED (STRIDE_W * VECTOR * BLOCK_M)
 
+/* With room for a vector that begins at the last. */
 typedef union {
-  VEC vector[STRIDE_W * BLOCK_M];
-  REAL lane[TURNED];
+  VEC vector[STRIDE_W * BLOCK_M + 1];
+  REAL lane[TURNED + VECTOR];
 } turned_t;
 
 /* lane[output * channels + channel]; the channels' lines are apart lines apart. */
 static inline void turn_lines(const line_t *lines, int apart, int channels, turned_t *turned) {
 #if (BLOCK_M & (BLOCK_M - 1)) == 0 && BLOCK_M <= VECTOR
   if (channels == BLOCK_M) {
-    line_t rows[BLOCK_M];
+    row_t rows[BLOCK_M];
 #pragma unroll
     for (int m = 0; m < BLOCK_M; ++m) interleave(lines + m * apart, &rows[m]);
 #pragma unroll
@@ -151,7 +184,7 @@ static inline void store_channels_of(__global Y_STORED *to, const REAL *from, in
   int i = 0;
   for (; i + VECTOR <= channels; i += VECTOR) {
     const finish_channels_t f = finish_channels_of(packed, m + i, y, residuals);
-    store_channels(to + i, PRIVATE_VLOAD(from + i), &f);
+    STORE_VECTOR(PRIVATE_VLOAD(from + i), to + i, channels, &f);
   }
   for (; i < channels; ++i) {
     const finish_t f = finish_of(packed, m + i, y, residuals);
@@ -164,8 +197,7 @@ static inline void store_run(__global Y_STORED *to, const turned_t *turned, int 
 #ifdef STORE_PAST_CACHE
   if (begin == 0 && end * BLOCK_M == TURNED && ((size_t)to & (LINE_BYTES - 1)) == 0) {
 #pragma unroll
-    for (int i = 0; i < STRIDE_W * BLOCK_M; ++i)
-      STORE_PAST_CACHE(finish_vector(to + i * VECTOR, turned->vector[i], f), to + i * VECTOR);
+    for (int i = 0; i < STRIDE_W * BLOCK_M; ++i) STORE_PAST_CACHE(turned->vector[i], to + i * VECTOR, vector, f);
     return;
   }
 #endif
@@ -173,15 +205,22 @@ static inline void store_run(__global Y_STORED *to, const turned_t *turned, int 
 }
 
 /* to: where the first channel m of the first output goes; y_w: how far apart outputs are; lines: within the whole block's, as
- * one array, since a driver may take an index past an inner array for one that never comes (Mesa does). */
-static inline void store_turned(__global Y_STORED *to, long y_w, const line_t *lines, int apart, int channels, int count,
-                                int done, __global const REAL *packed, uint m, __global const Y_STORED *y,
+ * one array, since a driver may take an index past an inner array for one that never comes (Mesa does). Lines are activated in
+ * their place. */
+static inline void store_turned(__global Y_STORED *to, long y_w, line_t *lines, int apart, int channels, int count, int done,
+                                __global const REAL *packed, uint m, __global const Y_STORED *y,
                                 __global const Y_STORED *residuals) {
+#pragma unroll 1
+  for (int i = 0; i < channels; ++i) {
+    const finish_t f = finish_of(packed, m + i, y, residuals);
+#pragma unroll
+    for (int a = 0; a < STRIDE_W; ++a) lines[i * apart].vector[a] = activated_vector(lines[i * apart].vector[a], &f);
+  }
   turned_t turned;
   turn_lines(lines, apart, channels, &turned);
   const REAL *from = turned.lane;
   const int end = min(count, STRIDE_W * VECTOR), begin = max(done, 0) * STRIDE_W;
-#if PER_CHANNEL
+#if AFFINE == 2
   for (int p = begin; p < end; ++p) store_channels_of(to + p * y_w, from + p * channels, channels, packed, m, y, residuals);
 #else
   const finish_t f = finish_of(packed, m, y, residuals);

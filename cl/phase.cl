@@ -151,8 +151,8 @@ static inline void store_flat(__global Y_STORED *to, const line_t *line, int col
     if (count > 0 && rows > 0) store_outputs(to + col * STRIDE_W, line, count, f);
     return;
   }
-  line_t row;
-  interleave(line, &row);
+  row_t row;
+  outputs_of(line, &row, f);
   for (int lane = 0; lane < VECTOR && rows > 0; --rows, to += row_step, col = 0) {
     const int lanes = min(VECTOR - lane, pitch - col), count = min(lanes * STRIDE_W, out_w - col * STRIDE_W);
     const int past = max(done - lane, 0), left = count - past * STRIDE_W;
@@ -173,7 +173,7 @@ typedef struct {
 
 /* Stores the sums of so many channels from first_m on (a channel of all groups), which y_block is of. By way of memory, so that
  * the stores are loops: unrolled they would be most of the code. */
-static inline void store_block(__global Y_STORED *y_block, const line_t (*sums)[BLOCK_H][BLOCK_W], uint first_m, int channels,
+static inline void store_block(__global Y_STORED *y_block, line_t (*sums)[BLOCK_H][BLOCK_W], uint first_m, int channels,
                                const target_t *t) {
 #if FLAT
   int row = t->tw / t->pitch, col = t->tw - row * t->pitch;
@@ -193,9 +193,8 @@ static inline void store_block(__global Y_STORED *y_block, const line_t (*sums)[
     for (int v = 0; v < BLOCK_W; ++v) {
       const int oh = (t->th + h) * STRIDE_H + t->ah, o = (t->tw + v * VECTOR) * STRIDE_W;
       if (oh < t->out_h && o < t->out_w)
-        store_turned(y_block + oh * t->y_h + o * t->y_w, t->y_w, (const line_t *)sums + h * BLOCK_W + v, BLOCK_H * BLOCK_W,
-                     channels, t->out_w - o, DONE_BEFORE(t->next, t->tw + v * VECTOR), t->packed, first_m, t->all_y,
-                     t->residuals);
+        store_turned(y_block + oh * t->y_h + o * t->y_w, t->y_w, (line_t *)sums + h * BLOCK_W + v, BLOCK_H * BLOCK_W, channels,
+                     t->out_w - o, DONE_BEFORE(t->next, t->tw + v * VECTOR), t->packed, first_m, t->all_y, t->residuals);
     }
 #else
 #pragma unroll 1

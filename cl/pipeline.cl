@@ -171,7 +171,7 @@ T3_SINGLE void pipeline(ulong items, __global const X_STORED *restrict x, ulong 
                 const REAL bias = biases[block * BLOCK_M + m];
                 __global Y_STORED *to = y + y_start + n * y_n + of_all * y_c + od * y_d + oh * y_h;
                 for (long i = 0; i < columns; ++i)
-                  store_one(to + ((t + i) * STRIDE_W + a) * y_w, done[m * BLOCK_W + i] + bias, &f);
+                  store_sum(to + ((t + i) * STRIDE_W + a) * y_w, done[m * BLOCK_W + i] + bias, &f);
               }
             }
           }

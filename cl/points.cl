@@ -183,6 +183,6 @@ points(ulong items, __global const X_STORED *restrict x, ulong x_start, __global
 #pragma unroll
       for (int a = 0; a < STRIDE_W; ++a)
         if (first_m + m < GROUP_OUT && point[i].real && point[i].w / INPUT_STEP_W * STRIDE_W + a < out_w)
-          store_one(to + point[i].y_at + a * y_w, sums[m][i][a], &f);
+          store_sum(to + point[i].y_at + a * y_w, sums[m][i][a], &f);
   }
 }

@@ -189,7 +189,7 @@ T3_SINGLE void rows(ulong items, __global const REAL *restrict x, ulong x_start,
         for (int v = 0; v < BLOCK_W; ++v) {
           const int oh = (int)th * STRIDE_H + h, o = (tw + v * VECTOR) * STRIDE_W;
           if (oh < out_h && o < out_w)
-            store_turned(y + oh * y_h + o * y_w, y_w, (const line_t *)lines_of + h * BLOCK_W + v, BLOCK_H * STRIDE_H * BLOCK_W,
+            store_turned(y + oh * y_h + o * y_w, y_w, (line_t *)lines_of + h * BLOCK_W + v, BLOCK_H * STRIDE_H * BLOCK_W,
                          channels, (int)out_w - o, DONE_BEFORE(next, tw + v * VECTOR), packed,
                          group * GROUP_OUT + m_block * BLOCK_M, all_y, residuals);
         }

@@ -1,41 +1,51 @@
-/* stored_vectors.cl: vectors of tensors in memory, of VECTOR values and of half as many; neither needs to be aligned. */
+/* stored_vectors.cl: vectors of VECTOR values of tensors in memory, where they need not be aligned. X_VEC and Y_VEC are such
+ * vectors as they are stored, WIDE_ makes sums' type of them, ROUNDED_ the contrary. */
 #define T3_UINT T3_PASTE(uint, VECTOR)
-#define T3_HALF_UINT T3_PASTE(uint, HALF_VECTOR)
+#define T3_USHORT T3_PASTE(ushort, VECTOR)
 #if X_TYPE != 1
-DEFINE_SHORT_TYPES(VECTOR, VEC, T3_UINT, T3_PASTE(ushort, VECTOR), T3_PASTE(convert_uint, VECTOR),
-                   T3_PASTE(convert_ushort, VECTOR), T3_PASTE(as_float, VECTOR), T3_PASTE(as_uint, VECTOR))
-DEFINE_SHORT_TYPES(HALF_VECTOR, HALF_VEC, T3_HALF_UINT, T3_PASTE(ushort, HALF_VECTOR), T3_PASTE(convert_uint, HALF_VECTOR),
-                   T3_PASTE(convert_ushort, HALF_VECTOR), T3_PASTE(as_float, HALF_VECTOR), T3_PASTE(as_uint, HALF_VECTOR))
+#ifdef __FLT16_MANT_DIG__
+typedef _Float16 t3_float16s __attribute__((ext_vector_type(VECTOR)));
 #endif
-#define SHORTS_READ(from) T3_PASTE(vload, VECTOR)(0, from)
-#define HALF_SHORTS_READ(from) T3_PASTE(vload, HALF_VECTOR)(0, from)
-#define VREAD_0(from) VLOAD(from)
-#define VREAD_1(from) VLOAD(from)
-#define VREAD_2(from) T3_PASTE(from_half, VECTOR)(SHORTS_READ(from))
-#define VREAD_3(from) T3_PASTE(from_bfloat, VECTOR)(SHORTS_READ(from))
-#define VREAD_X(from) T3_PASTE(VREAD_, X_TYPE)(from)
-#define VREAD_Y(from) T3_PASTE(VREAD_, Y_TYPE)(from)
-#define HALF_VREAD_0(from) HALF_VLOAD(from)
-#define HALF_VREAD_1(from) HALF_VLOAD(from)
-#define HALF_VREAD_2(from) T3_PASTE(from_half, HALF_VECTOR)(HALF_SHORTS_READ(from))
-#define HALF_VREAD_3(from) T3_PASTE(from_bfloat, HALF_VECTOR)(HALF_SHORTS_READ(from))
-#define HALF_VREAD_Y(from) T3_PASTE(HALF_VREAD_, Y_TYPE)(from)
-#define VWRITE_0(value, to) VSTORE(value, to)
-#define VWRITE_1(value, to) VSTORE(value, to)
-#define VWRITE_2(value, to) VSTORE_SHORT(T3_PASTE(to_half, VECTOR)(value), to)
-#define VWRITE_3(value, to) VSTORE_SHORT(T3_PASTE(to_bfloat, VECTOR)(value), to)
-#define VWRITE_Y(value, to) T3_PASTE(VWRITE_, Y_TYPE)(value, to)
-#define HALF_VWRITE_0(value, to) HALF_VSTORE(value, to)
-#define HALF_VWRITE_1(value, to) HALF_VSTORE(value, to)
-#define HALF_VWRITE_2(value, to) HALF_VSTORE_SHORT(T3_PASTE(to_half, HALF_VECTOR)(value), to)
-#define HALF_VWRITE_3(value, to) HALF_VSTORE_SHORT(T3_PASTE(to_bfloat, HALF_VECTOR)(value), to)
-#define HALF_VWRITE_Y(value, to) T3_PASTE(HALF_VWRITE_, Y_TYPE)(value, to)
-#ifdef __clang__
-typedef T3_PASTE(ushort, VECTOR) t3_unaligned_shorts __attribute__((aligned(2)));
-typedef T3_PASTE(ushort, HALF_VECTOR) t3_unaligned_half_shorts __attribute__((aligned(2)));
-#define VSTORE_SHORT(value, to) (*(__global t3_unaligned_shorts *)(to) = (value))
-#define HALF_VSTORE_SHORT(value, to) (*(__global t3_unaligned_half_shorts *)(to) = (value))
+#define CAST_FLOAT16S(v) __builtin_convertvector(v, t3_float16s)
+#define CAST_VEC(v) __builtin_convertvector(v, VEC)
+DEFINE_HALF(VECTOR, VEC, T3_UINT, T3_USHORT, T3_PASTE(convert_uint, VECTOR), T3_PASTE(convert_ushort, VECTOR),
+            T3_PASTE(as_float, VECTOR), T3_PASTE(as_uint, VECTOR), t3_float16s, CAST_FLOAT16S, CAST_VEC)
+DEFINE_BFLOAT(VECTOR, VEC, T3_UINT, T3_USHORT, T3_PASTE(convert_uint, VECTOR), T3_PASTE(convert_ushort, VECTOR),
+              T3_PASTE(as_float, VECTOR), T3_PASTE(as_uint, VECTOR))
+#endif
+#if X_TYPE < 2
+#define X_VEC VEC
 #else
-#define VSTORE_SHORT(value, to) T3_PASTE(vstore, VECTOR)(value, 0, to)
-#define HALF_VSTORE_SHORT(value, to) T3_PASTE(vstore, HALF_VECTOR)(value, 0, to)
+#define X_VEC T3_USHORT
 #endif
+#if Y_TYPE < 2
+#define Y_VEC VEC
+#else
+#define Y_VEC T3_USHORT
+#endif
+#define WIDE_0(v) (v)
+#define WIDE_1(v) (v)
+#define WIDE_2(v) T3_PASTE(from_half, VECTOR)(v)
+#define WIDE_3(v) T3_PASTE(from_bfloat, VECTOR)(v)
+#define WIDE_X(v) T3_PASTE(WIDE_, X_TYPE)(v)
+#define WIDE_Y(v) T3_PASTE(WIDE_, Y_TYPE)(v)
+#define ROUNDED_0(v) (v)
+#define ROUNDED_1(v) (v)
+#define ROUNDED_2(v) T3_PASTE(to_half, VECTOR)(v)
+#define ROUNDED_3(v) T3_PASTE(to_bfloat, VECTOR)(v)
+#define ROUNDED_Y(v) T3_PASTE(ROUNDED_, Y_TYPE)(v)
+
+#ifdef __clang__
+typedef X_VEC t3_unaligned_x __attribute__((aligned(sizeof(X_STORED))));
+typedef Y_VEC t3_unaligned_y __attribute__((aligned(sizeof(Y_STORED))));
+#define X_VLOAD(from) (*(__global const t3_unaligned_x *)(from))
+#define Y_VLOAD(from) (*(__global const t3_unaligned_y *)(from))
+#define Y_VSTORE(value, to) (*(__global t3_unaligned_y *)(to) = (value))
+#else
+#define X_VLOAD(from) T3_PASTE(vload, VECTOR)(0, from)
+#define Y_VLOAD(from) T3_PASTE(vload, VECTOR)(0, from)
+#define Y_VSTORE(value, to) T3_PASTE(vstore, VECTOR)(value, 0, to)
+#endif
+#define VREAD_X(from) WIDE_X(X_VLOAD(from))
+#define VREAD_Y(from) WIDE_Y(Y_VLOAD(from))
+#define VWRITE_Y(value, to) Y_VSTORE(ROUNDED_Y(value), to)

@@ -353,7 +353,7 @@ tiled(ulong items, __global const X_STORED *restrict x, ulong x_start, __global 
       const long shift = (long)(group * GROUP_OUT + m) * y_c + a / (RESIDUES_W * RESIDUES_H) * y_d +
                          a / RESIDUES_W % RESIDUES_H * y_h + a % RESIDUES_W * y_w;
       const finish_t finish = finish_of(packed + packed_start, group * GROUP_OUT + m, y, residuals);
-      store_one(y + y_at[at] + shift, laid[(by * STORE_ROWS + q) * TILE_N + at] + bias[m], &finish);
+      store_sum(y + y_at[at] + shift, laid[(by * STORE_ROWS + q) * TILE_N + at] + bias[m], &finish);
     }
     barrier(CLK_LOCAL_MEM_FENCE);
   }

@@ -37,8 +37,19 @@
 #define REAL4 T3_PASTE(REAL, 4)
 
 /* A short value's bits and its float, for scalars and vectors alike: F, U and S are the float, uint and ushort of one length,
- * TO_U and TO_S the conversions to them, AS_F and AS_U those of bits. Every value of both types is a float. */
-#define DEFINE_SHORT_TYPES(N, F, U, S, TO_U, TO_S, AS_F, AS_U)                                          \
+ * TO_U and TO_S the conversions to them, AS_F and AS_U those of bits. Every value of both types is a float. Of float16 H,
+ * CAST_H and CAST_F are the type that processors convert by themselves and the conversions, where a compiler targets such a
+ * one. */
+#if defined(__clang__) && defined(__F16C__) && defined(__FLT16_MANT_DIG__)
+#define DEFINE_HALF(N, F, U, S, TO_U, TO_S, AS_F, AS_U, H, CAST_H, CAST_F) \
+  static inline F T3_PASTE(from_half, N)(S value) {                        \
+    return CAST_F(__builtin_astype(value, H));                             \
+  }                                                                        \
+  static inline S T3_PASTE(to_half, N)(F value) {                          \
+    return __builtin_astype(CAST_H(value), S);                             \
+  }
+#else
+#define DEFINE_HALF(N, F, U, S, TO_U, TO_S, AS_F, AS_U, H, CAST_H, CAST_F)                              \
   static inline F T3_PASTE(from_half, N)(S value) {                                                     \
     const U bits = TO_U(value), sign = (bits & 0x8000u) << 16, rest = (bits & 0x7fffu) << 13;           \
     const U normal = rest + ((rest >= (U)0x0f800000u) ? (U)0x70000000u : (U)0x38000000u);               \
@@ -51,15 +62,18 @@
     const U tiny = AS_U(AS_F(rest) + (F)0.5f) - (U)0x3f000000u;                                         \
     const U large = (rest > (U)0x7f800000u) ? (U)0x7e00u : (U)0x7c00u;                                  \
     return TO_S(sign | ((rest >= (U)0x47800000u) ? large : ((rest < (U)0x38800000u) ? tiny : normal))); \
-  }                                                                                                     \
-  static inline F T3_PASTE(from_bfloat, N)(S value) {                                                   \
-    return AS_F(TO_U(value) << 16);                                                                     \
-  }                                                                                                     \
-  static inline S T3_PASTE(to_bfloat, N)(F value) {                                                     \
-    const U bits = AS_U(value), rounded = bits + (U)0x7fffu + ((bits >> 16) & 1u);                      \
-    return TO_S((((bits & 0x7fffffffu) > (U)0x7f800000u) ? (bits | (U)0x400000u) : rounded) >> 16);     \
   }
-DEFINE_SHORT_TYPES(1, float, uint, ushort, (uint), (ushort), as_float, as_uint)
+#endif
+#define DEFINE_BFLOAT(N, F, U, S, TO_U, TO_S, AS_F, AS_U)                                           \
+  static inline F T3_PASTE(from_bfloat, N)(S value) {                                               \
+    return AS_F(TO_U(value) << 16);                                                                 \
+  }                                                                                                 \
+  static inline S T3_PASTE(to_bfloat, N)(F value) {                                                 \
+    const U bits = AS_U(value), rounded = bits + (U)0x7fffu + ((bits >> 16) & 1u);                  \
+    return TO_S((((bits & 0x7fffffffu) > (U)0x7f800000u) ? (bits | (U)0x400000u) : rounded) >> 16); \
+  }
+DEFINE_HALF(1, float, uint, ushort, (uint), (ushort), as_float, as_uint, _Float16, (_Float16), (float))
+DEFINE_BFLOAT(1, float, uint, ushort, (uint), (ushort), as_float, as_uint)
 
 /* One value at from, as REAL. */
 #define READ_0(from) (*(from))
