@@ -10,7 +10,8 @@ struct known_answers {
   struct fault fault; /* the first thing wrong, when known_answers_run returned false */
 };
 
-/* Runs every layer with the named algorithm on the context's first device and compares with the plain-C reference. */
+/* Runs every layer with the named algorithm on the context's first device, forward or the gradient that it computes, and
+ * compares with the plain-C reference. */
 bool known_answers_run(tconv3d_context *context, const char *algorithm, struct known_answers *answers);
 
 #endif
