@@ -23,8 +23,15 @@ static inline VEC turns_of(HALF_VEC even, HALF_VEC odd) {
 
 /* count vectors, a power of two: rotates the bits of an element's place, vector before lane, once for every doubling from 1 to
  * to. With count for to, all vectors' first elements come first, then their second ones; with VECTOR, what was so is undone.
- * The steps stay a loop: a compiler takes long to look through all of them at once. */
+ * The steps stay a loop: a compiler takes long to look through all of them at once; but two vectors, which are many kernels'
+ * whole block, should not leave their registers. */
 static inline void turn_lanes(VEC *a, int count, int to) {
+  if (count == 2 && to == 2) {
+    const VEC first = TURNS(0, a[0], a[1]);
+    a[1] = TURNS(1, a[0], a[1]);
+    a[0] = first;
+    return;
+  }
   NO_UNROLL
   for (int step = 1; step < to; step *= 2) {
     VEC b[VECTOR];
