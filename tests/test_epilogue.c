@@ -240,6 +240,29 @@ static void a_residual_in_its_own_place_is_added_once(void **state) {
   }
 }
 
+/* Rows of sums that become channels side by side: a block's channels alone in y, or beside others, or fewer than a block. Past
+ * the last of them a vector holds whatever is there. */
+static void channels_side_by_side_are_activated(void **state) {
+  static const char *const names[] = {"phase", "rows", "channels"};
+  static const int64_t channels[] = {2, 4, 8, 19};
+  const t3_algorithm *algorithm;
+  struct rng rng = {seed};
+  for (size_t a = 0; a < 3; ++a)
+    for (size_t i = 0; i < 4; ++i) {
+      t3_candidate candidate;
+      struct asked asked = {.desc = layer_of(TCONV3D_FORWARD), .seed = seed + i};
+      asked.desc.groups = i == 3 ? 2 : 1;
+      asked.desc.out_channels = channels[i] * asked.desc.groups;
+      asked.desc.y_layout = TCONV3D_CHANNELS_LAST;
+      asked.epilogue = random_epilogue(&rng, i == 3 ? TCONV3D_PRELU : TCONV3D_ELU + (a + i) % 3);
+      asked.epilogue.affine = (int)(a + i) % 3;
+      asked.in_place = asked.epilogue.residual != 0.0 && i % 2;
+      algorithm = t3_algorithm_named(names[a]);
+      assert_true(pick_variant(*state, &asked, algorithm, &rng, &candidate));
+      check_call(*state, &asked);
+    }
+}
+
 /* A device that says it has next to no cache: whole lines of rows are stored past it. */
 static void results_stored_past_the_caches_are_finished_too(void **state) {
   const struct rig *rig = *state;
@@ -340,6 +363,7 @@ int main(void) {
       cmocka_unit_test(random_epilogues_of_convolutions_are_right),
       cmocka_unit_test(random_epilogues_of_other_types_are_right),
       cmocka_unit_test(a_residual_in_its_own_place_is_added_once),
+      cmocka_unit_test(channels_side_by_side_are_activated),
       cmocka_unit_test(results_stored_past_the_caches_are_finished_too),
       cmocka_unit_test(numbers_of_channels_may_be_given_again),
       cmocka_unit_test(blocking_calls_give_the_same_bits),
