@@ -40,9 +40,10 @@
 #define AT_LEAST(least, v) (((least) > (v)) ? (least) : (v))
 #define AT_MOST(most, v) (((most) < (v)) ? (most) : (v))
 
-/* two_to: 2^(n + r) by t = ROUND + n. exp_minus: exp(-v) for v from LEAST_V on, where it is nearly the greatest float; below it
- * results are at most as large as float's subnormal numbers, and set to 0. less_one_below: exp(x) - 1 for x up to 0; its own
- * polynomial, since it is small where x is. */
+/* two_to: 2^(n + r) by t = ROUND + n. one_and_exp_minus: 1 + exp(-v) for v from LEAST_V on, where it is nearly the greatest
+ * float, and Inf below: what is divided by it is then smaller than float's normal numbers, and becomes 0, but -Inf a NaN.
+ * less_one_below: exp(x) - 1 for x up to 0; its own polynomial, since it is small where x is, with 2^n by itself: 127 more in
+ * what rounds make n an exponent. */
 #define DEFINE_EXP(F, U)                                                                               \
   static inline F T3_PASTE(two_to_, F)(F t, F r) {                                                     \
     F p = fma((F)0x1.5bba14p-10f, r, (F)0x1.3cea88p-7f);                                               \
@@ -52,9 +53,10 @@
     p = fma(p, r, (F)1.0f);                                                                            \
     return T3_PASTE(as_, F)((T3_PASTE(as_, U)(t) << 23) + T3_PASTE(as_, U)(p));                        \
   }                                                                                                    \
-  static inline F T3_PASTE(exp_minus_, F)(F v) {                                                       \
-    const F x = AT_MOST((F)86.0f, AT_LEAST((F)LEAST_V, v)), t = fma(x, (F)-LOG2_E, (F)ROUND);          \
-    return T3_PASTE(two_to_, F)(t, fma(x, (F)-LOG2_E_LOW, fma(x, (F)-LOG2_E, (F)ROUND - t)));          \
+  static inline F T3_PASTE(one_and_exp_minus_, F)(F v) {                                               \
+    const F x = AT_MOST((F)86.0f, v), t = fma(x, (F)-LOG2_E, (F)ROUND);                                \
+    const F r = fma(x, (F)-LOG2_E_LOW, fma(x, (F)-LOG2_E, (F)ROUND - t));                              \
+    return (v < (F)LEAST_V) ? (F)INFINITY : (F)1.0f + T3_PASTE(two_to_, F)(t, r);                      \
   }                                                                                                    \
   static inline F T3_PASTE(less_one_below_, F)(F x) {                                                  \
     x = AT_LEAST((F)-18.0f, x); /* -1 from there on */                                                 \
@@ -73,10 +75,9 @@
     return (v < (F)0) ? (F)LOW * T3_PASTE(less_one_below_, F)(v) : v; \
   }
 #elif ACTIVATION == 5 /* SiLU */
-#define DEFINE_ACTIVATED(F, U)                              \
-  static inline F T3_PASTE(activated_, F)(F v) {            \
-    const F y = v / ((F)1.0f + T3_PASTE(exp_minus_, F)(v)); \
-    return (v < (F)LEAST_V) ? (F)0 * v : y;                 \
+#define DEFINE_ACTIVATED(F, U)                     \
+  static inline F T3_PASTE(activated_, F)(F v) {   \
+    return v / T3_PASTE(one_and_exp_minus_, F)(v); \
   }
 #elif ACTIVATION == 6
 /* GELU: v times h or 1 - h, h = erfc(|v|/sqrt(2)) / 2, 0 from 2^-127 on. Its logarithm to base 2 is a polynomial and -1. */
@@ -95,10 +96,9 @@
     return v * ((v < (F)0) ? h : (F)1.0f - h);                        \
   }
 #elif ACTIVATION == 7 /* sigmoid */
-#define DEFINE_ACTIVATED(F, U)                                    \
-  static inline F T3_PASTE(activated_, F)(F v) {                  \
-    const F y = (F)1.0f / ((F)1.0f + T3_PASTE(exp_minus_, F)(v)); \
-    return (v < (F)LEAST_V) ? (F)0 : y;                           \
+#define DEFINE_ACTIVATED(F, U)                           \
+  static inline F T3_PASTE(activated_, F)(F v) {         \
+    return (F)1.0f / T3_PASTE(one_and_exp_minus_, F)(v); \
   }
 #else
 /* tanh: v p(v^2) / q(v^2), and 1 from 9.02 on. */

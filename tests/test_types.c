@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "device/quirks.h"
 #include "plan/plan.h"
 #include "support/call.h"
 #include "support/layers.h"
@@ -64,13 +65,20 @@ static void for_plans(const struct rig *rig, const tconv3d_desc *desc, tconv3d_o
     tconv3d_plan_destroy(plan);
     ++served;
   }
-  assert_true(served > 0);
+  assert_true(served > 0 || t3_has_quirk(&rig->device, T3_FEW_ROUNDS)); /* such a device refuses long sums */
+}
+
+/* Whether the device takes float32's subnormal numbers for 0. */
+static bool flushes(const struct rig *rig) {
+  cl_device_fp_config can = 0;
+  assert_cl(clGetDeviceInfo(rig->device.device, CL_DEVICE_SINGLE_FP_CONFIG, sizeof can, &can, NULL));
+  return !(can & CL_FP_DENORM);
 }
 
 /* y = 1*x - 0: all 65536 values come back as they were, but for the sign of a zero, which a sum may lose. */
 static void check_identity(const tconv3d_plan *plan, const tconv3d_desc *desc, void *user) {
   enum { VALUES = 65536 };
-  (void)user;
+  const bool flush = flushes(user);
   tconv3d_plan_info info;
   tconv3d_weights *weights;
   uint16_t w = 0, b = 0x8000;
@@ -82,7 +90,8 @@ static void check_identity(const tconv3d_plan *plan, const tconv3d_desc *desc, v
   assert_ok(tconv3d_weights_create_host(plan, &w, &b, &weights));
   assert_ok(tconv3d_run(plan, weights, x, y));
   for (unsigned i = 0; i < VALUES; ++i) {
-    bool nan = isnan(typed_value(desc->dtype, x, i)), zero = !(i & 0x7fffu);
+    double value = typed_value(desc->dtype, x, i);
+    bool nan = isnan(value), zero = flush ? fabs(value) < FLT_MIN : !(i & 0x7fffu);
     if (nan ? isnan(typed_value(desc->dtype, y, i)) : zero ? !(y[i] & 0x7fffu) : y[i] == i) continue;
     fail_msg("%s: %s %04x becomes %04x", info.algorithm, typed_name(desc->dtype), i, y[i]);
   }
@@ -95,7 +104,7 @@ static void every_short_value_passes_through_a_layer_unchanged(void **state) {
   for (size_t i = 0; i < 2; ++i) {
     tconv3d_desc desc = pointwise(1, 1, 64, 1024);
     desc.dtype = desc.weight_dtype = shorts[i];
-    for_plans(*state, &desc, TCONV3D_FORWARD, check_identity, NULL);
+    for_plans(*state, &desc, TCONV3D_FORWARD, check_identity, *state);
   }
 }
 
@@ -118,9 +127,7 @@ static float delicate_value(const struct rig *rig, struct rng *rng, tconv3d_dtyp
   case 2: value = nextafterf((float)middle, random >> 40 & 1 ? INFINITY : 0); break;
   default: value = nextafterf((float)low, random >> 40 & 1 ? INFINITY : 0); break;
   }
-  cl_device_fp_config can = 0;
-  assert_cl(clGetDeviceInfo(rig->device.device, CL_DEVICE_SINGLE_FP_CONFIG, sizeof can, &can, NULL));
-  if (!(can & CL_FP_DENORM) && fabsf(value) < FLT_MIN) value = 0;
+  if (flushes(rig) && fabsf(value) < FLT_MIN) value = 0;
   return random >> 41 & 1 ? -value : value;
 }
 

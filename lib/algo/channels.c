@@ -5,6 +5,7 @@
 
 #include "algo/algo.h"
 #include "algo/padded.h"
+#include "algo/rounds.h"
 #include "base/checked.h"
 
 /* What one work-item computes at a time: tile positions of vectors vectors of width channels. last: x is read with neighbouring
@@ -107,12 +108,32 @@ static int64_t channel_blocks(const t3_problem *problem, const struct block *blo
   return problem->layer.groups * t3_ceil_div(problem->layer.group_out, block->width * block->vectors);
 }
 
+static int64_t taps_of(const t3_problem *problem) {
+  return t3_most_taps(problem, T3_D) * t3_most_taps(problem, T3_H) * t3_most_taps(problem, T3_W);
+}
+
+static int64_t chunk_of(const t3_problem *problem, const struct block *block) {
+  int64_t row = taps_of(problem) * block->width * block->vectors * problem->real_size;
+  int64_t together = channels_together(problem, block);
+  return t3_max(t3_max(CHUNK_BYTES / row, 8) / together, 1) * together;
+}
+
+/* Of a tile's loops. */
+static double tile_rounds(const t3_problem *problem, const struct block *block) {
+  double taps = (double)taps_of(problem), channels = (double)problem->layer.group_in;
+  double chunks = (double)t3_ceil_div(problem->layer.group_in, chunk_of(problem, block));
+  double sums = (double)(block->tile * (block->vectors + 1)), lanes = (double)(block->tile * block->vectors * block->width);
+  return channels * (1 + taps * (2 + (double)block->vectors + sums)) + chunks * (2 * sums + (double)block->tile + taps + 1) +
+         2 * sums + lanes + (double)(2 * block->tile);
+}
+
 /* Positions of a work-item: all of them, or even parts of them, as large as leaves every unit some. */
 static int64_t run_of(const t3_problem *problem, const struct block *block) {
   int64_t tiles = t3_ceil_div(all_positions(problem), block->tile);
   int64_t rows = channel_blocks(problem, block) * residues_of(problem);
   int64_t wanted = t3_ceil_div(ITEMS_A_UNIT * t3_max(problem->device.compute_units, 1), rows);
-  int64_t runs = t3_max(t3_ceil_div(tiles, MOST_TILES), t3_min(wanted, t3_ceil_div(tiles, LEAST_TILES)));
+  int64_t most = t3_blocks_in_time(problem, tile_rounds(problem, block), MOST_TILES);
+  int64_t runs = t3_max(t3_ceil_div(tiles, most), t3_min(wanted, t3_ceil_div(tiles, LEAST_TILES)));
   return block->tile * t3_ceil_div(tiles, runs);
 }
 
@@ -160,9 +181,6 @@ static double cost(const t3_problem *asked, const t3_variant *variant) {
 }
 
 static void define_all(const t3_problem *problem, const struct block *block, bool own, t3_text *defines) {
-  int64_t most_taps = t3_most_taps(problem, T3_D) * t3_most_taps(problem, T3_H) * t3_most_taps(problem, T3_W);
-  int64_t row = most_taps * block->width * block->vectors * problem->real_size;
-  int64_t together = channels_together(problem, block);
   t3_define_problem(defines, problem);
   t3_define(defines, "EACH_ITS_OWN", own);
   t3_define(defines, "Y_CHANNELS_LAST", t3_y_channels_last(problem));
@@ -171,8 +189,8 @@ static void define_all(const t3_problem *problem, const struct block *block, boo
   t3_define(defines, "VECTORS", block->vectors);
   t3_define(defines, "TILE", block->tile);
   t3_define(defines, "TILES", MOST_TILES);
-  t3_define(defines, "BLOCK_C", together);
-  t3_define(defines, "CHUNK", t3_max(t3_max(CHUNK_BYTES / row, 8) / together, 1) * together);
+  t3_define(defines, "BLOCK_C", channels_together(problem, block));
+  t3_define(defines, "CHUNK", chunk_of(problem, block));
   t3_define_min_offsets(defines, problem);
   for (int a = 0; a < 3; ++a) t3_define_tables(defines, a, problem);
 }
@@ -195,6 +213,9 @@ static tconv3d_status recipe(const t3_problem *asked, const t3_variant *variant,
   t3_launch *main = &recipe->run[recipe->num_run++];
   *main = (t3_launch){.kernel = "channels", .local = 1};
   main->items = blocks * t3_ceil_div(all_positions(problem), run);
+  /* Beside the tiles: each tap, and storing channel after channel. */
+  main->rounds = t3_whole_rounds((double)(run / block.tile) * tile_rounds(problem, &block) + (double)(4 * taps_of(problem)) +
+                                 (double)(2 * block.vectors * block.width));
   T3_ARGS(main, t3_x_arg(&padded), {T3_PACKED, 0}, {T3_Y, 0}, {T3_NUMBER, layer->batch}, T3_STRIDES(read),
           {T3_NUMBER, axis[T3_D].in}, {T3_NUMBER, axis[T3_H].in}, {T3_NUMBER, axis[T3_W].in}, T3_STRIDES(layer->y.stride),
           {T3_NUMBER, axis[T3_D].out}, {T3_NUMBER, axis[T3_H].out}, {T3_NUMBER, axis[T3_W].out}, {T3_NUMBER, run});

@@ -6,6 +6,7 @@
 #include "algo/algo.h"
 #include "algo/gradient.h"
 #include "algo/padded.h"
+#include "algo/rounds.h"
 #include "base/checked.h"
 
 /* What one work-item computes at a time: c x m channels at h taps of H and all of W, with vectors of width positions. */
@@ -69,6 +70,19 @@ static struct block block_of(const t3_variant *variant) {
   return (struct block){n[0], n[1], n[2], n[3]};
 }
 
+/* Of a slab's loops: on all rows, columns and taps; at edges vectors are read lane by lane. */
+static double slab_rounds(const t3_problem *problem, const struct block *block, int64_t height) {
+  const t3_axis *axis = problem->layer.axis, *w = &axis[T3_W];
+  t3_phases h = t3_phases_of(&axis[T3_H]);
+  double c = (double)block->c, m = (double)block->m, taps = (double)block->h, width = (double)block->width;
+  double taps_w = (double)w->kernel, sums = taps * taps_w * c * m, lines = (double)w->stride * width / 8 + 2;
+  double row = 3 + m * lines + taps * (1 + c) + m * taps_w * (2 + taps * (1 + c)) + (taps * c + m * taps_w) * width;
+  double rows = (double)height + (taps - 1) * (double)h.offset_step;
+  double tile = 8 * sums + width + (double)t3_ceil_div(w->in, block->width) * (taps_w + 2 + rows * row);
+  double tiles = (double)(t3_min(h.tap_step, axis[T3_H].kernel) * t3_ceil_div(shared_taps(&axis[T3_H]), block->h));
+  return 1 + (double)axis[T3_D].kernel * (1 + (double)axis[T3_H].kernel + tiles * tile);
+}
+
 /* Planes are whole unless they are too few for the compute units. */
 static struct cut cut_of(const t3_problem *problem, const struct block *block) {
   const t3_layer *layer = &problem->layer;
@@ -81,7 +95,7 @@ static struct cut cut_of(const t3_problem *problem, const struct block *block) {
   cut.height = t3_ceil_div(axis[T3_H].in, cut.parts);
   cut.parts = t3_ceil_div(axis[T3_H].in, cut.height);
   cut.slabs = planes * cut.parts;
-  cut.run = t3_max(t3_ceil_div(cut.slabs, chunks), 1);
+  cut.run = t3_blocks_in_time(problem, slab_rounds(problem, block, cut.height), t3_max(t3_ceil_div(cut.slabs, chunks), 1));
   cut.chunks = t3_max(t3_ceil_div(cut.slabs, cut.run), 1);
   return cut;
 }
@@ -140,6 +154,8 @@ static tconv3d_status recipe(const t3_problem *problem, const t3_variant *varian
   recipe->workspace_bytes = used * problem->real_size;
   t3_launch *main = &recipe->run[recipe->num_run++];
   *main = (t3_launch){.kernel = "dots", .local = 1, .items = cut.blocks * cut.chunks};
+  main->rounds = t3_whole_rounds((double)cut.run * slab_rounds(problem, &block, cut.height) +
+                                 (double)(block.c * block.m * layer->taps * (4 + 2 * block.width)));
   T3_ARGS(main, x, gy, target, {T3_NUMBER, axis[T3_D].in}, {T3_NUMBER, axis[T3_H].in}, {T3_NUMBER, axis[T3_W].in},
           {T3_NUMBER, axis[T3_D].out}, {T3_NUMBER, axis[T3_H].out}, {T3_NUMBER, axis[T3_W].out}, {T3_NUMBER, layer->batch},
           {T3_NUMBER, cut.slabs}, {T3_NUMBER, cut.parts}, {T3_NUMBER, cut.height}, {T3_NUMBER, cut.run});

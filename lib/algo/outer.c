@@ -7,6 +7,7 @@
 #include "algo/algo.h"
 #include "algo/gradient.h"
 #include "algo/padded.h"
+#include "algo/rounds.h"
 #include "base/checked.h"
 
 /* What the registers hold: sums of vectors vectors of width input channels x m output channels x taps taps of W. */
@@ -151,6 +152,23 @@ static void define_all(const t3_problem *problem, const struct block *block, con
   t3_define(defines, "PARTIAL", cut->chunks > 1);
 }
 
+/* Of a work-item's loops, for run lines: x is turned, then multiplied under every tap, and tiles are kept step by step. */
+static double item_rounds(const t3_problem *problem, const struct block *block, const struct cut *cut, int64_t run) {
+  const t3_layer *layer = &problem->layer;
+  const t3_axis *axis = layer->axis;
+  t3_lines lines = t3_lines_of(layer, POSITIONS);
+  double vectors = (double)block->vectors, m = (double)block->m, taps = (double)block->taps, width = (double)block->width;
+  double positions = (double)(run * lines.piece), image = (double)(axis[T3_D].in * axis[T3_H].in * lines.pieces);
+  double steps = (double)run / (double)t3_max(POSITIONS / lines.piece, 1) + (double)run / image + 2;
+  double turned = vectors * (positions * (width + 8) + (double)run * 8 * width);
+  double ahead = m * ((double)(lines.piece * axis[T3_W].stride) / 8 + 2);
+  double tap =
+      positions * (1 + vectors + taps * (1 + m * (1 + vectors))) + (double)run * (2 + ahead) + steps * 8 * m * taps * vectors;
+  double tiles = (double)(cut->m_tiles * axis[T3_D].kernel * axis[T3_H].kernel * t3_ceil_div(axis[T3_W].kernel, block->taps));
+  double stored = (double)(cut->m_tiles * layer->taps) * m * vectors * 4 * width;
+  return (double)cut->c_tiles * (turned + tiles * (tap + steps) + stored) + 4 * positions;
+}
+
 static void add_launches(const t3_problem *problem, const struct block *block, const struct cut *cut, t3_recipe *recipe) {
   const t3_layer *layer = &problem->layer;
   const t3_axis *axis = layer->axis;
@@ -163,6 +181,7 @@ static void add_launches(const t3_problem *problem, const struct block *block, c
   recipe->workspace_bytes = used * problem->real_size;
   t3_launch *main = &recipe->run[recipe->num_run++];
   *main = (t3_launch){.kernel = "outer", .local = 1, .items = cut->blocks * cut->chunks};
+  main->rounds = t3_whole_rounds(item_rounds(problem, block, cut, run));
   T3_ARGS(main, x, gy, target, {T3_NUMBER, axis[T3_D].in}, {T3_NUMBER, axis[T3_H].in}, {T3_NUMBER, axis[T3_W].in},
           {T3_NUMBER, axis[T3_D].out}, {T3_NUMBER, axis[T3_H].out}, {T3_NUMBER, axis[T3_W].out}, {T3_NUMBER, lines.count},
           {T3_NUMBER, lines.pieces}, {T3_NUMBER, lines.piece}, {T3_NUMBER, run}, {T3_NUMBER, POSITIONS / lines.piece});

@@ -6,6 +6,7 @@
 
 #include "algo/algo.h"
 #include "algo/padded.h"
+#include "algo/rounds.h"
 #include "base/checked.h"
 #include "base/status.h"
 
@@ -270,6 +271,16 @@ static void define_all(const t3_problem *problem, const struct block *block, con
   for (int a = T3_D; a <= T3_H; ++a) t3_define_tables(defines, a, problem);
 }
 
+/* Of one block's loops, for all the blocks of channels that share x. */
+static double block_rounds(const t3_problem *problem, const struct block *block) {
+  double rows = (double)(gathered_taps(problem) * problem->layer.group_in);
+  double taps =
+      rows * (3 + (double)block->h + (double)problem->layer.axis[T3_W].kernel * t3_tap_rounds(block->m, block->h, block->v));
+  double chunks = (double)t3_ceil_div(problem->layer.group_in, channels_at_once(problem, block));
+  double sums = t3_sums_rounds(block->m, block->h, block->v, t3_output_step(&problem->layer.axis[T3_W]), block->width);
+  return (double)tile_m(problem, block) * (taps + chunks * sums + 8);
+}
+
 static void add_launches(const t3_problem *problem, const struct block *block, const t3_padded *padded, t3_recipe *recipe) {
   const t3_layer *layer = &problem->layer;
   const t3_axis *axis = layer->axis;
@@ -287,10 +298,14 @@ static void add_launches(const t3_problem *problem, const struct block *block, c
   int64_t step = block->width * block->v, length = line_length(problem, block);
   int64_t lines = block->walk == PLANES ? 1 : t3_ceil_div(t3_positions(problem, T3_H), block->h);
   int64_t blocks = t3_max(CHUNK / (step * block->h * block->m * tile_m(problem, block) * layer->group_in), 1);
+  blocks = t3_blocks_in_time(problem, block_rounds(problem, block), blocks);
   int64_t chunk = step * (block->walk == PLANES ? blocks : t3_max(blocks, t3_ceil_div(length, step)));
   int64_t run = t3_min(t3_max(blocks * step / t3_max(length, step), 1), lines);
   int64_t rows = t3_positions(problem, T3_D) * t3_ceil_div(lines, run) * t3_max(length / chunk, 1);
   *main = (t3_launch){.kernel = "phase", .local = 1, .items = layer->batch * layer->groups * rows * phases * tiles_m};
+  /* A plane's last chunk is nearly two. */
+  int64_t most = block->walk == PLANES ? 2 * blocks : run * t3_ceil_div(length, step);
+  main->rounds = t3_whole_rounds((double)most * block_rounds(problem, block) + (double)(4 * gathered_taps(problem)));
   T3_ARGS(main, t3_x_arg(padded), t3_edge_arg(padded), {T3_PACKED, 0}, {T3_Y, 0}, {T3_NUMBER, padded->edge_width},
           {T3_NUMBER, t3_last_plane(problem)}, T3_ROW_STRIDES(read), {T3_NUMBER, axis[T3_D].in}, {T3_NUMBER, axis[T3_H].in},
           {T3_NUMBER, axis[T3_W].in}, T3_STRIDES(layer->y.stride), {T3_NUMBER, axis[T3_D].out}, {T3_NUMBER, axis[T3_H].out},

@@ -5,6 +5,7 @@
 
 #include "algo/algo.h"
 #include "algo/padded.h"
+#include "algo/rounds.h"
 #include "base/checked.h"
 
 /* What one work-item computes at a time: m output channels, h values of t of H, v vectors of width values of t of W, for all
@@ -129,6 +130,16 @@ static void define_all(const t3_problem *problem, const struct block *block, con
   t3_define_tables(defines, T3_D, problem);
 }
 
+/* Of one block's loops. */
+static double block_rounds(const t3_problem *problem, const struct block *block) {
+  const t3_axis *axis = problem->layer.axis, *h = &axis[T3_H], *w = &axis[T3_W];
+  int64_t rows = block->h + t3_span(problem, T3_H);
+  double row = t3_tap_rounds(0, rows, block->v) + (double)h->kernel * t3_tap_rounds(block->m, block->h, block->v);
+  double taps = (double)(t3_most_taps(problem, T3_D) * problem->layer.group_in) * (2 + (double)rows + (double)w->kernel * row);
+  return taps + t3_sums_rounds(block->m, block->h, block->v, h->stride * w->stride, block->width) +
+         (double)(w->kernel * (block->v + 1)) + 4;
+}
+
 static tconv3d_status recipe(const t3_problem *problem, const t3_variant *variant, t3_recipe *recipe) {
   const t3_layer *layer = &problem->layer;
   const t3_axis *axis = layer->axis;
@@ -137,7 +148,8 @@ static tconv3d_status recipe(const t3_problem *problem, const t3_variant *varian
   int64_t blocks = t3_ceil_div(layer->group_out, block.m) * problem->phases[T3_D].residues;
   int64_t length = t3_positions(problem, T3_W), lines = t3_ceil_div(t3_positions(problem, T3_H), block.h);
   int64_t work = t3_round_up(length, block.width * block.v) * block.h * block.m * axis[T3_H].kernel * axis[T3_W].kernel;
-  int64_t run = t3_min(t3_max(CHUNK / (work * layer->group_in), 1), lines);
+  double line_rounds = (double)t3_ceil_div(length, block.width * block.v) * block_rounds(problem, &block);
+  int64_t run = t3_blocks_in_time(problem, line_rounds, t3_min(t3_max(CHUNK / (work * layer->group_in), 1), lines));
   int64_t read[5];
   t3_read_strides(problem, &padded, read);
   define_all(problem, &block, &padded, &recipe->defines);
@@ -149,6 +161,7 @@ static tconv3d_status recipe(const t3_problem *problem, const t3_variant *varian
   t3_launch *main = &recipe->run[recipe->num_run++];
   *main = (t3_launch){.kernel = "rows", .local = 1};
   main->items = layer->batch * layer->groups * t3_positions(problem, T3_D) * t3_ceil_div(lines, run) * blocks;
+  main->rounds = t3_whole_rounds((double)run * line_rounds + (double)(2 * t3_most_taps(problem, T3_D)));
   T3_ARGS(main, t3_x_arg(&padded), t3_edge_arg(&padded), {T3_PACKED, 0}, {T3_Y, 0}, {T3_NUMBER, padded.edge_width},
           {T3_NUMBER, t3_last_plane(problem)}, T3_ROW_STRIDES(read), {T3_NUMBER, axis[T3_D].in}, {T3_NUMBER, axis[T3_H].in},
           {T3_NUMBER, axis[T3_W].in}, T3_STRIDES(layer->y.stride), {T3_NUMBER, axis[T3_D].out}, {T3_NUMBER, axis[T3_H].out},
