@@ -18,7 +18,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 BEGIN, END = "<!-- runtimes: written by tests/runtimes.py -->", "<!-- end of runtimes -->"
 WHOLE = """matrix api misuse bad_input width in_flight gradient_misuse kernels edges goldens gradients gradient_goldens views
   layouts layouts_stores layouts_refused layouts_misuse types epilogue epilogue_goldens variants large tiled vendor pipeline self_test
-  recovery split offline gemm""".split()
+  recovery split rounds offline gemm""".split()
 # They look at every result themselves: a self-test of each program would only add to their time.
 BELIEVED = """matrix kernels edges goldens gradients gradient_goldens gradient_misuse layouts layouts_stores layouts_refused
   layouts_misuse types epilogue epilogue_goldens variants large tiled vendor pipeline""".split()
@@ -112,7 +112,7 @@ RUNTIMES = {
                           from_pypi("libintelocl_emu.so", "intel-opencl-fpga-emu-rt==2025.0.5", "intel-opencl-rt==2025.0.5",
                                     "intel-cmplr-lib-rt==2025.0.5"),
                           ["matrix", "api"]),
-    "rusticl": Runtime("rusticl on llvmpipe", rusticl, ["matrix", "api", "layouts_stores"], skipped={"pipeline": FEW_ROUNDS}),
+    "rusticl": Runtime("rusticl on llvmpipe", rusticl, ["matrix", "api", "layouts_stores", "types"], skipped={"pipeline": FEW_ROUNDS}),
     "oclgrind": Runtime("Oclgrind", oclgrind, ["matrix"], ["matrix"], simulated, {"TCONV3D_TEST_PRODUCTS": "2048"}),
     "pocl-two-devices": Runtime("PoCL, two devices", lambda folder: {"POCL_DEVICES": "pthread basic"}, POCL_TESTS,
                                 skipped={"in_flight": BASIC_DEADLOCK}),
