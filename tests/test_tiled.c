@@ -146,7 +146,8 @@ static void a_gpu_is_given_them_and_other_devices_are_not(void **state) {
         if (operations[o] == TCONV3D_CONVOLUTION) asked.desc = convolution_like(&asked.desc);
         asked.desc.has_bias = 0, asked.desc.batch = 16;
         for (int a = 0; a < 3; ++a) asked.desc.input_size[a] *= 4;
-        const t3_problem problem = problem_on(*state, &asked, gpu, 1 << 15, 1024);
+        t3_problem problem = problem_on(*state, &asked, gpu, 1 << 15, 1024);
+        problem.device.quirks &= ~(unsigned)T3_FEW_ROUNDS; /* where others' loops end early, these are left */
         t3_candidate chosen;
         t3_text explanation = {0};
         assert_ok(t3_choose(&problem, NULL, NULL, NULL, &chosen, &explanation));
