@@ -273,6 +273,7 @@ T3_SINGLE void channels(ulong items, __global const REAL *restrict x, ulong x_st
     }
   }
   const uint stored = Y_CHANNELS_LAST ? real_channels / VECTOR * VECTOR : 0;
+#if ACTIVATES
   for (uint first_v = stored; first_v < real_channels; first_v += VECTOR) {
     const finish_channels_t f = finish_channels_of(packed, first_m + first_v, all_y, residuals);
     for (uint i = 0; i < tiles * TILE; ++i) {
@@ -280,6 +281,7 @@ T3_SINGLE void channels(ulong items, __global const REAL *restrict x, ulong x_st
       *sum = activated_channels(*sum, &f);
     }
   }
+#endif
   /* Channel after channel, so that the outputs in a line of the cache are stored one after the other. */
   for (uint m = stored; m < real_channels; ++m) {
     const finish_t f = finish_of(packed, first_m + m, all_y, residuals);

@@ -8,7 +8,8 @@
  * in registers while sums are computed (LLVM 15 does, and sums no longer fit).
  *
  * Defines: ACTIVATION (0: none), LOW and HIGH (its constants), AFFINE, and where they are not 0 RESIDUAL and BETA. CHANNELS_AT
- * is where packed holds, after the weights, slope[m], scale[m] and shift[m] of all OUT_CHANNELS channels. */
+ * is where packed holds, after the weights, slope[m], scale[m] and shift[m] of all OUT_CHANNELS channels, and CHANNELS_PAST
+ * zeros. */
 #ifndef ACTIVATION
 #define ACTIVATION 0
 #endif
@@ -16,6 +17,7 @@
 #define AFFINE 0
 #endif
 #define PER_CHANNEL (ACTIVATION == 3 || AFFINE)
+#define ACTIVATES (ACTIVATION || AFFINE == 1)
 
 /* More arguments of a kernel that stores results, the last ones. */
 #ifdef RESIDUAL
@@ -121,7 +123,7 @@ static inline void store_sum(__global Y_STORED *to, REAL sum, const finish_t *f)
 #if __has_builtin(__builtin_nontemporal_store)
 #define LINE_BYTES 64
 #define STORE_PAST_CACHE(v, to, LENGTH, f) \
-  __builtin_nontemporal_store(ROUNDED_Y(T3_PASTE(finished_, LENGTH)(to, v, f)), (__global Y_VEC *)(to))
+  __builtin_nontemporal_store(T3_PASTE(finished_, LENGTH)(to, v, f), (__global VEC *)(to)) /* of sums' type */
 #endif
 #endif
 #endif
@@ -144,5 +146,7 @@ T3_SINGLE void pack_channels(ulong items, __global const W_STORED *slope, ulong 
   packed[0] = ACTIVATION == 3 ? READ_W(slope + slope_start + m) : (REAL)0;
   packed[OUT_CHANNELS] = AFFINE ? READ_W(scale + scale_start + m) : (REAL)1;
   packed[2 * OUT_CHANNELS] = AFFINE ? READ_W(shift + shift_start + m) : (REAL)0;
+  if (m + 1 == OUT_CHANNELS) /* a vector of the last channels reaches past them */
+    for (int l = 0; l < CHANNELS_PAST; ++l) packed[2 * OUT_CHANNELS + 1 + l] = 0;
 #endif
 }

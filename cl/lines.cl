@@ -56,48 +56,75 @@ static inline void interleave(const line_t *sums, row_t *row) {
 #endif
 }
 
-/* The outputs in their order, activated. */
+/* The outputs in their order, activated, and then zeros. */
 static inline void outputs_of(const line_t *sums, row_t *row, const finish_t *f) {
   interleave(sums, row);
+  row->vector[STRIDE_W] = 0;
 #pragma unroll
   for (int i = 0; i < STRIDE_W; ++i) row->vector[i] = activated_vector(row->vector[i], f);
 }
 
-/* Half a vector's worth as it is stored. */
+/* Half a vector's worth as it is stored, from one address space to another. */
 #ifdef __clang__
-typedef T3_PASTE(Y_STORED, HALF_VECTOR) half_piece_t __attribute__((aligned(sizeof(Y_STORED))));
-#define COPY_HALF(from, to) (*(__global half_piece_t *)(to) = *(__private const half_piece_t *)(from))
+typedef T3_PASTE(Y_STORED, HALF_VECTOR) t3_unaligned_half_y __attribute__((aligned(sizeof(Y_STORED))));
+#define STORE_HALF(from, to) (*(__global t3_unaligned_half_y *)(to) = *(__private const t3_unaligned_half_y *)(from))
+#define READ_HALF(from, to) (*(__private t3_unaligned_half_y *)(to) = *(__global const t3_unaligned_half_y *)(from))
 #else
-#define COPY_HALF(from, to) T3_PASTE(vstore, HALF_VECTOR)(T3_PASTE(vload, HALF_VECTOR)(0, from), 0, to)
+#define STORE_HALF(from, to) T3_PASTE(vstore, HALF_VECTOR)(T3_PASTE(vload, HALF_VECTOR)(0, from), 0, to)
+#define READ_HALF(from, to) STORE_HALF(from, to)
 #endif
 
-/* Stores the first count values of a vector, fewer than all. */
+/* A vector as it is stored, of which a part is in memory: as two halves, which may overlap, or value by value. */
+typedef union {
+  Y_VEC vector;
+  Y_STORED lane[VECTOR];
+} part_t;
+
+static inline VEC read_part(__global const Y_STORED *from, int count) {
+  part_t part = {(Y_VEC)0};
+  if (count >= VECTOR / 2) {
+    READ_HALF(from, part.lane);
+    READ_HALF(from + count - VECTOR / 2, part.lane + count - VECTOR / 2);
+  } else {
+    for (int i = 0; i < count; ++i) part.lane[i] = from[i];
+  }
+  return WIDE_Y(part.vector);
+}
+
+/* Stores the first count values of an activated vector, fewer than all. What is there is read before any of it is replaced. */
+#define READ_PART(from) read_part(from, count)
 static inline void store_part(__global Y_STORED *to, VEC v, int count, const finish_t *f) {
-#if STORES_ONCE /* what is there is read, and there may be no more of it */
-  const union {
-    VEC vector;
-    REAL lane[VECTOR];
-  } part = {v};
-  for (int i = 0; i < count; ++i) store_one(to + i, part.lane[i], f);
-#else
-  const union {
-    Y_VEC vector;
-    Y_STORED lane[VECTOR];
-  } part = {ROUNDED_Y(finished_vector(to, v, f))};
-  if (count >= VECTOR / 2) { /* two halves, which may overlap */
-    COPY_HALF(part.lane, to);
-    COPY_HALF(part.lane + count - VECTOR / 2, to + count - VECTOR / 2);
+  ADD_RESIDUAL(v, VEC, READ_PART)
+  AFFINE_LAST(v, VEC)
+  ADD_TARGET(v, VEC, READ_PART)
+  const part_t part = {ROUNDED_Y(v)};
+  if (count >= VECTOR / 2) {
+    STORE_HALF(part.lane, to);
+    STORE_HALF(part.lane + count - VECTOR / 2, to + count - VECTOR / 2);
     return;
   }
   for (int i = 0; i < count; ++i) to[i] = part.lane[i];
-#endif
 }
 
-/* Stores count activated values, at least 1. Whole vectors are read, so what follows the last value must be there too. */
+/* Stores count activated values, at least 1; a vector more of them must be there. Values that are stored as they are need not
+ * pass through a vector: halves that another one has stored already do no harm. */
 static inline void store_piece(__global Y_STORED *to, const REAL *from, int count, const finish_t *f) {
   int i = 0;
   for (; i + VECTOR <= count; i += VECTOR) STORE_VECTOR(PRIVATE_VLOAD(from + i), to + i, vector, f);
-  if (i < count) store_part(to + i, PRIVATE_VLOAD(from + i), count - i, f);
+  if (i == count) return;
+#if STORES_ONCE || AFFINE == 2 || Y_TYPE > 1
+  store_part(to + i, PRIVATE_VLOAD(from + i), count - i, f);
+#else
+  if (count - i >= VECTOR / 2) {
+    STORE_HALF(from + i, to + i);
+    i += VECTOR / 2;
+  }
+  if (count >= VECTOR / 2) {
+    if (i < count) STORE_HALF(from + count - VECTOR / 2, to + count - VECTOR / 2);
+    return;
+  }
+  for (; i < count; ++i) to[i] = from[i];
+#endif
 }
 
 /* A line's last block starts where it still ends with the line, so it computes again what the block before has stored: these
@@ -152,8 +179,10 @@ typedef union {
   REAL lane[TURNED + VECTOR];
 } turned_t;
 
-/* lane[output * channels + channel]; the channels' lines are apart lines apart. */
+/* lane[output * channels + channel], and then zeros; the channels' lines are apart lines apart. */
 static inline void turn_lines(const line_t *lines, int apart, int channels, turned_t *turned) {
+#pragma unroll
+  for (int l = 0; l < VECTOR; ++l) turned->lane[STRIDE_W * VECTOR * channels + l] = 0;
 #if (BLOCK_M & (BLOCK_M - 1)) == 0 && BLOCK_M <= VECTOR
   if (channels == BLOCK_M) {
     row_t rows[BLOCK_M];
@@ -210,12 +239,14 @@ static inline void store_run(__global Y_STORED *to, const turned_t *turned, int 
 static inline void store_turned(__global Y_STORED *to, long y_w, line_t *lines, int apart, int channels, int count, int done,
                                 __global const REAL *packed, uint m, __global const Y_STORED *y,
                                 __global const Y_STORED *residuals) {
+#if ACTIVATES
 #pragma unroll 1
   for (int i = 0; i < channels; ++i) {
     const finish_t f = finish_of(packed, m + i, y, residuals);
 #pragma unroll
     for (int a = 0; a < STRIDE_W; ++a) lines[i * apart].vector[a] = activated_vector(lines[i * apart].vector[a], &f);
   }
+#endif
   turned_t turned;
   turn_lines(lines, apart, channels, &turned);
   const REAL *from = turned.lane;

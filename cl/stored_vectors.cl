@@ -3,7 +3,7 @@
 #define T3_UINT T3_PASTE(uint, VECTOR)
 #define T3_USHORT T3_PASTE(ushort, VECTOR)
 #if X_TYPE != 1
-#ifdef __FLT16_MANT_DIG__
+#if TARGET_HALF
 typedef _Float16 t3_float16s __attribute__((ext_vector_type(VECTOR)));
 #endif
 #define CAST_FLOAT16S(v) __builtin_convertvector(v, t3_float16s)

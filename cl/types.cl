@@ -38,9 +38,9 @@
 
 /* A short value's bits and its float, for scalars and vectors alike: F, U and S are the float, uint and ushort of one length,
  * TO_U and TO_S the conversions to them, AS_F and AS_U those of bits. Every value of both types is a float. Of float16 H,
- * CAST_H and CAST_F are the type that processors convert by themselves and the conversions, where a compiler targets such a
- * one. */
+ * CAST_H and CAST_F are the type and the conversions of a compiler whose target has instructions for them (F16C). */
 #if defined(__clang__) && defined(__F16C__) && defined(__FLT16_MANT_DIG__)
+#define TARGET_HALF 1
 #define DEFINE_HALF(N, F, U, S, TO_U, TO_S, AS_F, AS_U, H, CAST_H, CAST_F) \
   static inline F T3_PASTE(from_half, N)(S value) {                        \
     return CAST_F(__builtin_astype(value, H));                             \
@@ -49,6 +49,7 @@
     return __builtin_astype(CAST_H(value), S);                             \
   }
 #else
+#define TARGET_HALF 0
 #define DEFINE_HALF(N, F, U, S, TO_U, TO_S, AS_F, AS_U, H, CAST_H, CAST_F)                              \
   static inline F T3_PASTE(from_half, N)(S value) {                                                     \
     const U bits = TO_U(value), sign = (bits & 0x8000u) << 16, rest = (bits & 0x7fffu) << 13;           \

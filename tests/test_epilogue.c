@@ -244,17 +244,19 @@ static void a_residual_in_its_own_place_is_added_once(void **state) {
  * the last of them a vector holds whatever is there. */
 static void channels_side_by_side_are_activated(void **state) {
   static const char *const names[] = {"phase", "rows", "channels"};
-  static const int64_t channels[] = {2, 4, 8, 19};
+  enum { DEPTHWISE = 4 };
+  static const int64_t channels[] = {2, 4, 8, 19, 1};
   const t3_algorithm *algorithm;
   struct rng rng = {seed};
   for (size_t a = 0; a < 3; ++a)
-    for (size_t i = 0; i < 4; ++i) {
+    for (size_t i = 0; i <= DEPTHWISE; ++i) {
       t3_candidate candidate;
       struct asked asked = {.desc = layer_of(TCONV3D_FORWARD), .seed = seed + i};
-      asked.desc.groups = i == 3 ? 2 : 1;
+      asked.desc.groups = i == DEPTHWISE ? 20 : i == 3 ? 2 : 1;
+      if (i == DEPTHWISE) asked.desc.in_channels = 20, asked.desc.x_layout = TCONV3D_CHANNELS_LAST;
       asked.desc.out_channels = channels[i] * asked.desc.groups;
       asked.desc.y_layout = TCONV3D_CHANNELS_LAST;
-      asked.epilogue = random_epilogue(&rng, i == 3 ? TCONV3D_PRELU : TCONV3D_ELU + (a + i) % 3);
+      asked.epilogue = random_epilogue(&rng, i >= 3 ? TCONV3D_PRELU : TCONV3D_ELU + (a + i) % 3);
       asked.epilogue.affine = (int)(a + i) % 3;
       asked.in_place = asked.epilogue.residual != 0.0 && i % 2;
       algorithm = t3_algorithm_named(names[a]);
@@ -277,6 +279,14 @@ static void results_stored_past_the_caches_are_finished_too(void **state) {
     asked.desc.padding[2] = 0;
     asked.epilogue = (tconv3d_epilogue){.activation = TCONV3D_SILU, .affine = 2, .residual = 0.5};
     asked.in_place = i / 2 % 2;
+    check_call(rig, &asked);
+  }
+  for (uint64_t i = 0; i < 6; ++i) { /* vectors of channels, at lines of the cache or not */
+    struct asked asked = {.desc = layer_of(TCONV3D_FORWARD), .algorithm = "channels", .seed = seed + i};
+    asked.desc.groups = 1;
+    asked.desc.out_channels = 32;
+    asked.desc.y_layout = TCONV3D_CHANNELS_LAST;
+    asked.epilogue = (tconv3d_epilogue){.activation = TCONV3D_TANH, .affine = (int)i % 3, .residual = i / 3 ? 0.5 : 0};
     check_call(rig, &asked);
   }
   slot->info.cache_bytes = cache_bytes;

@@ -100,7 +100,7 @@ static tconv3d_status run_plan(const tconv3d_plan *plan, const tconv3d_desc *des
   return status;
 }
 
-/* The plan of the first operation that the algorithm serves; the gradient with respect to the input has forward's kernels. */
+/* The plan of the first of these operations that the algorithm serves. */
 static tconv3d_status plan_of(tconv3d_context *context, const char *algorithm, const tconv3d_desc *desc,
                               tconv3d_operation *operation, tconv3d_plan **plan) {
   static const tconv3d_operation operations[] = {TCONV3D_FORWARD, TCONV3D_GRAD_WEIGHT, TCONV3D_GRAD_BIAS};

@@ -86,8 +86,7 @@ bool t3_epilogue_has_channels(const tconv3d_epilogue *epilogue) {
   return epilogue->activation == TCONV3D_PRELU || epilogue->affine;
 }
 
-/* A kernel's longest vector. */
-#define MOST_LANES 16
+enum { CHANNELS_PAST = 16 }; /* the most lanes of a vector: one of the last channels' numbers may reach past them */
 
 void t3_end_recipe(const t3_problem *problem, int64_t packed_count, t3_recipe *recipe) {
   int64_t channels = problem->layer.out_channels;
@@ -98,7 +97,8 @@ void t3_end_recipe(const t3_problem *problem, int64_t packed_count, t3_recipe *r
   if (t3_epilogue_has_channels(&problem->epilogue)) {
     t3_define(&recipe->defines, "CHANNELS_AT", packed_count);
     t3_define(&recipe->defines, "OUT_CHANNELS", channels);
-    packed_count += 3 * channels + MOST_LANES; /* a vector of the last channels may reach past them */
+    t3_define(&recipe->defines, "CHANNELS_PAST", CHANNELS_PAST);
+    packed_count += 3 * channels + CHANNELS_PAST;
     recipe->pack_channels = (t3_launch){.kernel = "pack_channels", .local = 1, .items = channels};
     T3_ARGS(&recipe->pack_channels, {T3_SLOPE, 0}, {T3_SCALE, 0}, {T3_SHIFT, 0}, {T3_PACKED, 0});
   }
