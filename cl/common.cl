@@ -41,10 +41,17 @@ typedef VEC t3_unaligned_vec __attribute__((aligned(sizeof(REAL))));
 #define VLOAD(from) (*(__global const t3_unaligned_vec *)(from))
 #define VSTORE(value, to) (*(__global t3_unaligned_vec *)(to) = (value))
 #define PRIVATE_VLOAD(from) (*(__private const t3_unaligned_vec *)(from))
+typedef HALF_VEC t3_unaligned_half_vec __attribute__((aligned(sizeof(REAL))));
+#define HALF_VLOAD(from) (*(__global const t3_unaligned_half_vec *)(from))
+#define HALF_VSTORE(value, to) (*(__global t3_unaligned_half_vec *)(to) = (value))
+#define PRIVATE_HALF_VLOAD(from) (*(__private const t3_unaligned_half_vec *)(from))
 #else
 #define VLOAD(from) T3_PASTE(vload, VECTOR)(0, from)
 #define VSTORE(value, to) T3_PASTE(vstore, VECTOR)(value, 0, to)
 #define PRIVATE_VLOAD(from) T3_PASTE(vload, VECTOR)(0, from)
+#define HALF_VLOAD(from) T3_PASTE(vload, HALF_VECTOR)(0, from)
+#define HALF_VSTORE(value, to) T3_PASTE(vstore, HALF_VECTOR)(value, 0, to)
+#define PRIVATE_HALF_VLOAD(from) T3_PASTE(vload, HALF_VECTOR)(0, from)
 #endif
 #include "stored_vectors.cl"
 #endif

@@ -90,21 +90,28 @@ static inline finish_channels_t finish_channels_of(__global const REAL *packed, 
 
 /* activated_: what comes before the residual, of the sum alone. finished_: the rest, which reads what belongs to the place to.
  */
+#define DEFINE_ACTIVATION(LENGTH, T, F)                           \
+  static inline T T3_PASTE(activated_, LENGTH)(T v, const F *f) { \
+    AFFINE_FIRST(v, T)                                            \
+    return ACTIVATE(v, T);                                        \
+  }
 #define DEFINE_FINISH(LENGTH, T, F, READ)                                                     \
-  static inline T T3_PASTE(activated_, LENGTH)(T v, const F *f) {                             \
-    AFFINE_FIRST(v, T)                                                                        \
-    return ACTIVATE(v, T);                                                                    \
-  }                                                                                           \
   static inline T T3_PASTE(finished_, LENGTH)(__global const Y_STORED *to, T v, const F *f) { \
     ADD_RESIDUAL(v, T, READ)                                                                  \
     AFFINE_LAST(v, T)                                                                         \
     ADD_TARGET(v, T, READ)                                                                    \
     return v;                                                                                 \
   }
+DEFINE_ACTIVATION(one, REAL, finish_t)
 DEFINE_FINISH(one, REAL, finish_t, READ_Y)
 #ifdef VECTOR
+DEFINE_ACTIVATION(vector, VEC, finish_t)
 DEFINE_FINISH(vector, VEC, finish_t, VREAD_Y)
+DEFINE_ACTIVATION(channels, VEC, finish_channels_t)
 DEFINE_FINISH(channels, VEC, finish_channels_t, VREAD_Y)
+#if Y_TYPE < 2
+DEFINE_FINISH(half, HALF_VEC, finish_t, HALF_VLOAD)
+#endif
 #endif
 
 /* store_one: what is activated already; store_sum: a sum. */

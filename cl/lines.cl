@@ -64,68 +64,40 @@ static inline void outputs_of(const line_t *sums, row_t *row, const finish_t *f)
   for (int i = 0; i < STRIDE_W; ++i) row->vector[i] = activated_vector(row->vector[i], f);
 }
 
-/* Half a vector's worth as it is stored, from one address space to another. */
-#ifdef __clang__
-typedef T3_PASTE(Y_STORED, HALF_VECTOR) t3_unaligned_half_y __attribute__((aligned(sizeof(Y_STORED))));
-#define STORE_HALF(from, to) (*(__global t3_unaligned_half_y *)(to) = *(__private const t3_unaligned_half_y *)(from))
-#define READ_HALF(from, to) (*(__private t3_unaligned_half_y *)(to) = *(__global const t3_unaligned_half_y *)(from))
-#else
-#define STORE_HALF(from, to) T3_PASTE(vstore, HALF_VECTOR)(T3_PASTE(vload, HALF_VECTOR)(0, from), 0, to)
-#define READ_HALF(from, to) STORE_HALF(from, to)
-#endif
-
-/* A vector as it is stored, of which a part is in memory: as two halves, which may overlap, or value by value. */
-typedef union {
-  Y_VEC vector;
-  Y_STORED lane[VECTOR];
-} part_t;
-
-static inline VEC read_part(__global const Y_STORED *from, int count) {
-  part_t part = {(Y_VEC)0};
-  if (count >= VECTOR / 2) {
-    READ_HALF(from, part.lane);
-    READ_HALF(from + count - VECTOR / 2, part.lane + count - VECTOR / 2);
-  } else {
-    for (int i = 0; i < count; ++i) part.lane[i] = from[i];
-  }
-  return WIDE_Y(part.vector);
-}
-
-/* Stores the first count values of an activated vector, fewer than all. What is there is read before any of it is replaced. */
-#define READ_PART(from) read_part(from, count)
-static inline void store_part(__global Y_STORED *to, VEC v, int count, const finish_t *f) {
-  ADD_RESIDUAL(v, VEC, READ_PART)
-  AFFINE_LAST(v, VEC)
-  ADD_TARGET(v, VEC, READ_PART)
-  const part_t part = {ROUNDED_Y(v)};
-  if (count >= VECTOR / 2) {
-    STORE_HALF(part.lane, to);
-    STORE_HALF(part.lane + count - VECTOR / 2, to + count - VECTOR / 2);
-    return;
-  }
-  for (int i = 0; i < count; ++i) to[i] = part.lane[i];
-}
-
-/* Stores count activated values, at least 1; a vector more of them must be there. Values that are stored as they are need not
- * pass through a vector: halves that another one has stored already do no harm. */
+/* Stores count activated values, at least 1; a vector more of them must be there. The rest of what ends within a vector is
+ * stored in halves, the last two of which may overlap where storing twice does no harm; what is converted to be stored, by way
+ * of a vector. (Halves put together in memory, to be read as a vector, would wait for their stores.) */
+#if Y_TYPE < 2
 static inline void store_piece(__global Y_STORED *to, const REAL *from, int count, const finish_t *f) {
   int i = 0;
   for (; i + VECTOR <= count; i += VECTOR) STORE_VECTOR(PRIVATE_VLOAD(from + i), to + i, vector, f);
-  if (i == count) return;
-#if STORES_ONCE || AFFINE == 2 || Y_TYPE > 1
-  store_part(to + i, PRIVATE_VLOAD(from + i), count - i, f);
-#else
   if (count - i >= VECTOR / 2) {
-    STORE_HALF(from + i, to + i);
+    HALF_VSTORE(finished_half(to + i, PRIVATE_HALF_VLOAD(from + i), f), to + i);
     i += VECTOR / 2;
   }
-  if (count >= VECTOR / 2) {
-    if (i < count) STORE_HALF(from + count - VECTOR / 2, to + count - VECTOR / 2);
+  if (i == count) return;
+  if (!STORES_ONCE && count >= VECTOR / 2) {
+    __global Y_STORED *last = to + count - VECTOR / 2;
+    HALF_VSTORE(finished_half(last, PRIVATE_HALF_VLOAD(from + count - VECTOR / 2), f), last);
     return;
   }
-  for (; i < count; ++i) to[i] = from[i];
-#endif
+  for (; i < count; ++i) store_one(to + i, from[i], f);
 }
+#else
+static inline void store_piece(__global Y_STORED *to, const REAL *from, int count, const finish_t *f) {
+  int i = 0;
+  for (; i + VECTOR <= count; i += VECTOR) STORE_VECTOR(PRIVATE_VLOAD(from + i), to + i, vector, f);
+  if (STORES_ONCE) {
+    for (; i < count; ++i) store_one(to + i, from[i], f);
+  } else if (i < count) {
+    const union {
+      Y_VEC vector;
+      Y_STORED lane[VECTOR];
+    } part = {ROUNDED_Y(finished_vector(to + i, PRIVATE_VLOAD(from + i), f))};
+    for (int l = 0; i + l < count; ++l) to[i + l] = part.lane[l];
+  }
+}
+#endif
 
 /* A line's last block starts where it still ends with the line, so it computes again what the block before has stored: these
  * first values of t are passed over where a result depends on what it replaces. */
