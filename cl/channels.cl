@@ -14,20 +14,26 @@
  * BLOCK_C of them follow one another under each tap, so that a line of the cache is used up at once; else BLOCK_C is 1.
  * EACH_ITS_OWN: of a depthwise layer whose x has neighbouring channels side by side the lanes are groups, taken for output
  * channels of a layer with one of each kind; each has values of x of its own, and no block has channels past the last.
- * Y_CHANNELS_LAST: y has neighbouring channels side by side. packed holds the weights in the order of use: [group][m
+ * Y_CHANNELS_LAST: y has neighbouring channels side by side. ROWS: it has neighbours of W side by side, in rows of a vector of
+ * positions at least. Then a work-item owns all residues of W and positions in the order of y's rows, and a square of positions
+ * x channels at a time is turned to be stored. packed holds the weights in the order of use: [group][m
  * block][residue d][residue h][residue w][block of c][tap d][tap h][tap w][c][VECTORS*VECTOR], then the bias [group][m
  * block][VECTORS*VECTOR]; channels past the last are zero and never stored.
  *
- * Required: what layer.cl asks, what phases.cl asks for D, H and W, EACH_ITS_OWN Y_CHANNELS_LAST STREAM VECTOR VECTORS TILE
+ * Required: what layer.cl asks, what phases.cl asks for D, H and W, EACH_ITS_OWN Y_CHANNELS_LAST ROWS STREAM VECTOR VECTORS TILE
  * TILES (at most so many a work-item) BLOCK_C CHUNK (a multiple of it), MIN_OFFSET_ for D H W. */
 #include "common.cl"
-#include "epilogue.cl"
 #include "layer.cl"
 #include "pad.cl"
 #include "phases.cl"
+#if ROWS
+#include "lines.cl"
+#else
+#include "epilogue.cl"
+#endif
 
-#if !defined(EACH_ITS_OWN) || !defined(Y_CHANNELS_LAST) || !defined(STREAM)
-#error "EACH_ITS_OWN, Y_CHANNELS_LAST and STREAM are required"
+#if !defined(EACH_ITS_OWN) || !defined(Y_CHANNELS_LAST) || !defined(ROWS) || !defined(STREAM)
+#error "EACH_ITS_OWN, Y_CHANNELS_LAST, ROWS and STREAM are required"
 #endif
 #if !defined(VECTOR) || !defined(VECTORS) || !defined(TILE) || !defined(TILES) || !defined(BLOCK_C) || !defined(CHUNK)
 #error "VECTOR, VECTORS, TILE, TILES, BLOCK_C and CHUNK are required"
@@ -38,6 +44,9 @@
 #define TAPS_H ((ulong)tap_start_h[RESIDUES_H])
 #define TAPS_W ((ulong)tap_start_w[RESIDUES_W])
 #define BLOCK_WEIGHTS ((ulong)tap_start_d[RESIDUES_D] * TAPS_H * TAPS_W * GROUP_IN * CHANNELS)
+#define MOST_TAPS (KERNEL_D * KERNEL_H * KERNEL_W)
+/* Residues of W of a work-item. */
+#define RESIDUES_KEPT (ROWS ? RESIDUES_W : 1)
 
 typedef struct {
   uint d, h, w;
@@ -47,11 +56,11 @@ typedef struct {
   int d, h, w;
 } offset_t;
 
-/* Takes the residues off an item's index. */
-static inline residue_t residue_of(ulong *item) {
+/* Takes the residues off an item's index, so many of W. */
+static inline residue_t residue_of(ulong *item, uint residues_w) {
   residue_t a;
-  a.w = *item % RESIDUES_W;
-  *item /= RESIDUES_W;
+  a.w = *item % residues_w;
+  *item /= residues_w;
   a.h = *item % RESIDUES_H;
   *item /= RESIDUES_H;
   a.d = *item % RESIDUES_D;
@@ -77,7 +86,7 @@ T3_SINGLE void channels_pack(ulong items, __global const W_STORED *restrict w, u
                              ulong packed_start, long has_bias) {
   ulong item = get_global_id(0);
   if (item >= items) return;
-  const residue_t a = residue_of(&item);
+  const residue_t a = residue_of(&item, RESIDUES_W);
   const uint first_m = item % M_BLOCKS * CHANNELS, channels = min((uint)CHANNELS, GROUP_OUT - first_m);
   const ulong group = item / M_BLOCKS;
 
@@ -123,161 +132,259 @@ static inline void put_channels(__global Y_STORED *to, VEC sums, const finish_ch
 }
 #endif
 
+/* Which values of t of D, H and W, and of which image. */
+typedef struct {
+  uint d, h, w, image;
+} position_t;
+
+/* ROWS: they follow one another along y's rows; else the image changes fastest. */
+static inline position_t position_of(uint index, position_t count) {
+  position_t t;
+#if !ROWS
+  t.image = index % count.image;
+  index /= count.image;
+#endif
+  t.w = index % count.w;
+  index /= count.w;
+  t.h = index % count.h;
+  index /= count.h;
+#if ROWS
+  t.d = index % count.d;
+  t.image = index / count.d;
+#else
+  t.d = index;
+#endif
+  return t;
+}
+
+/* The next one, without a division: that would take longer than a position's sums where those are few. Whether it lies in
+ * another row. */
+static inline bool next_position(position_t *t, position_t count) {
+#if !ROWS
+  if (++t->image < count.image) return false;
+  t->image = 0;
+#endif
+  if (++t->w < count.w) return false;
+  t->w = 0;
+  if (++t->h < count.h) return true;
+  t->h = 0;
+#if ROWS
+  if (++t->d < count.d) return true;
+  t->d = 0, ++t->image;
+#else
+  ++t->d;
+#endif
+  return true;
+}
+
 /* Where the row of positions (t_d, t_h) of a residue begins in x and y, and whether y has it. */
 typedef struct {
   long x, y;
   bool real;
 } place_t;
 
-static inline place_t place_of(uint td, uint th, residue_t a, long x_d, long x_h, long y_d, long y_h, long out_d, long out_h) {
-  const uint od = td * STRIDE_D + a.d, oh = th * STRIDE_H + a.h;
-  const place_t place = {td * INPUT_STEP_D * x_d + th * INPUT_STEP_H * x_h, od * y_d + oh * y_h, od < out_d && oh < out_h};
+static inline place_t place_of(position_t t, residue_t a, long x_d, long x_h, long y_d, long y_h, long out_d, long out_h) {
+  const uint od = t.d * STRIDE_D + a.d, oh = t.h * STRIDE_H + a.h;
+  const place_t place = {t.d * INPUT_STEP_D * x_d + t.h * INPUT_STEP_H * x_h, od * y_d + oh * y_h, od < out_d && oh < out_h};
   return place;
 }
 
-/* x_ and y_: strides of what x is read from, and of y. run: positions of a work-item, at most TILES*TILE, a multiple of TILE.
- */
+/* The taps of a residue: how many along each axis, and the input offset of the first one. */
+typedef struct {
+  offset_t count, first;
+} taps_t;
+
+/* One of them: how far it is to its value of x, and to its weights where these are of one input channel. */
+typedef struct {
+  long x, weights;
+} tap_t;
+
+static inline taps_t taps_at(residue_t a) {
+  const taps_t taps = {{taps_of(tap_start_d, a.d), taps_of(tap_start_h, a.h), taps_of(tap_start_w, a.w)},
+                       {first_offset_d[a.d], first_offset_h[a.h], first_offset_w[a.w]}};
+  return taps;
+}
+
+/* Whether taps of an axis from offset to last all meet x for positions that start from and up to to in it. */
+static inline bool meet_x(int first, int last, int from, int to, long size) {
+  return to + min(first, last) >= 0 && from + max(first, last) < size;
+}
+
+#if ROWS
+/* The sums of a work-item, one residue of W after another. */
+typedef VEC (*kept_t)[TILES * TILE][VECTORS];
+
+/* Stores count positions from p on, at most VECTOR in one row of y, of channels from first_m on (of all groups), vector v of
+ * them: outputs of each from to on. Lanes past the count are the last position's again. */
+static inline void store_square(__global Y_STORED *to, long y_c, kept_t kept, uint p, uint count, uint v, uint channels,
+                                int outputs, __global const REAL *packed, uint first_m, __global const Y_STORED *all_y,
+                                __global const Y_STORED *residuals) {
+  line_t lines[VECTOR];
+  for (int a = 0; a < STRIDE_W; ++a) {
+    VEC square[VECTOR];
+#pragma unroll
+    for (int l = 0; l < VECTOR; ++l) square[l] = kept[a][min(p + l, p + count - 1)][v];
+    transpose(square);
+#pragma unroll
+    for (int l = 0; l < VECTOR; ++l) lines[l].vector[a] = square[l];
+  }
+#pragma unroll 1
+  for (uint m = 0; m < channels; ++m) {
+    const finish_t f = finish_of(packed, first_m + m, all_y, residuals);
+    store_outputs(to + m * y_c, &lines[m], outputs, &f);
+  }
+}
+#endif
+
+/* x_ and y_: strides of what x is read from, and of y. run: positions of a work-item, at most TILES*TILE. */
 T3_SINGLE void channels(ulong items, __global const REAL *restrict x, ulong x_start, __global const REAL *restrict packed,
                         ulong packed_start, __global Y_STORED *Y_RESTRICT y, ulong y_start, long batch, long x_n, long x_c,
                         long x_d, long x_h, long x_w, long in_d, long in_h, long in_w, long y_n, long y_c, long y_d, long y_h,
                         long y_w, long out_d, long out_h, long out_w, long run RESIDUAL_ARGS) {
   ulong item = get_global_id(0);
   if (item >= items) return;
-  const residue_t a = residue_of(&item);
+  residue_t a = residue_of(&item, RESIDUES_W / RESIDUES_KEPT);
   const uint m_block = item % M_BLOCKS;
   item /= M_BLOCKS;
-  const uint count_d = (out_d + STRIDE_D - 1) / STRIDE_D, count_h = (out_h + STRIDE_H - 1) / STRIDE_H,
-             count_w = (out_w + STRIDE_W - 1) / STRIDE_W;
-  const uint all = count_d * count_h * count_w * (uint)batch, runs = (all + (uint)run - 1) / (uint)run;
-  const uint first = item % runs * (uint)run;
+  const position_t count = {(out_d + STRIDE_D - 1) / STRIDE_D, (out_h + STRIDE_H - 1) / STRIDE_H,
+                            (out_w + STRIDE_W - 1) / STRIDE_W, batch};
+  const uint all = count.d * count.h * count.w * count.image, runs = (all + (uint)run - 1) / (uint)run;
+  const uint first = item % runs * (uint)run, positions = min((uint)run, all - first);
   const long group = item / runs;
 
   x += x_start + (EACH_ITS_OWN ? m_block * CHANNELS : group * GROUP_IN) * x_c;
   packed += packed_start;
   const ulong block = group * M_BLOCKS + m_block;
   __global const REAL *bias = packed + (ulong)GROUPS * M_BLOCKS * BLOCK_WEIGHTS + block * CHANNELS;
-  __global const REAL *weights = packed + block * BLOCK_WEIGHTS + phase_start(a);
 
-  /* Of each tap of the residue: its input offsets, and how far from a position's own place in x that is. */
-  long shift[KERNEL_D * KERNEL_H * KERNEL_W];
-  offset_t offset[KERNEL_D * KERNEL_H * KERNEL_W];
-  offset_t least = {INT_MAX, INT_MAX, INT_MAX}, most = {INT_MIN, INT_MIN, INT_MIN};
-  int taps = 0;
-  for (uint jd = 0; jd < taps_of(tap_start_d, a.d); ++jd)
-    for (uint jh = 0; jh < taps_of(tap_start_h, a.h); ++jh)
-      for (uint jw = 0; jw < taps_of(tap_start_w, a.w); ++jw) {
-        const offset_t o = {first_offset_d[a.d] - (int)jd * OFFSET_STEP_D, first_offset_h[a.h] - (int)jh * OFFSET_STEP_H,
-                            first_offset_w[a.w] - (int)jw * OFFSET_STEP_W};
-        shift[taps] = (o.d - MIN_OFFSET_D) * x_d + (o.h - MIN_OFFSET_H) * x_h + (o.w - MIN_OFFSET_W) * x_w;
-        offset[taps++] = o;
-        least.d = min(least.d, o.d), least.h = min(least.h, o.h), least.w = min(least.w, o.w);
-        most.d = max(most.d, o.d), most.h = max(most.h, o.h), most.w = max(most.w, o.w);
-      }
   /* Where each position lies in x and in y; NOWHERE: no such output. Positions past the last repeat it. */
   long from[TILES * TILE], to[TILES * TILE];
   offset_t low[TILES], high[TILES];
-  const uint tiles = (min((uint)run, all - first) + TILE - 1) / TILE;
-  /* Counted up, not divided out: that would take longer than a position's sums where those are few. */
-  uint image = first % (uint)batch, tw = first / (uint)batch % count_w, th = first / (uint)batch / count_w % count_h,
-       td = first / (uint)batch / count_w / count_h;
-  place_t row = place_of(td, th, a, x_d, x_h, y_d, y_h, out_d, out_h);
+  const uint tiles = (positions + TILE - 1) / TILE;
+  position_t at_t = position_of(first, count);
+  place_t row = place_of(at_t, a, x_d, x_h, y_d, y_h, out_d, out_h);
   for (uint i = 0; i < tiles * TILE; ++i) {
-    const uint t = i / TILE, ow = tw * STRIDE_W + a.w;
+    const uint t = i / TILE, ow = at_t.w * STRIDE_W + a.w;
     const bool begins = i % TILE == 0;
-    from[i] = row.x + image * x_n + tw * INPUT_STEP_W * x_w;
-    to[i] = first + i < all && row.real && ow < out_w ? row.y + image * y_n + ow * y_w : NOWHERE;
-    low[t].d = begins ? (int)td : min(low[t].d, (int)td), high[t].d = begins ? (int)td : max(high[t].d, (int)td);
-    low[t].h = begins ? (int)th : min(low[t].h, (int)th), high[t].h = begins ? (int)th : max(high[t].h, (int)th);
-    low[t].w = begins ? (int)tw : min(low[t].w, (int)tw), high[t].w = begins ? (int)tw : max(high[t].w, (int)tw);
-    if (first + i + 1 >= all || ++image < (uint)batch) continue;
-    image = 0;
-    if (++tw < count_w) continue;
-    tw = 0;
-    if (++th == count_h) th = 0, ++td;
-    row = place_of(td, th, a, x_d, x_h, y_d, y_h, out_d, out_h);
+    const offset_t here = {at_t.d, at_t.h, at_t.w};
+    from[i] = row.x + at_t.image * x_n + at_t.w * INPUT_STEP_W * x_w;
+    to[i] = i < positions && row.real && ow < out_w ? row.y + at_t.image * y_n + ow * y_w : NOWHERE;
+    low[t].d = begins ? here.d : min(low[t].d, here.d), high[t].d = begins ? here.d : max(high[t].d, here.d);
+    low[t].h = begins ? here.h : min(low[t].h, here.h), high[t].h = begins ? here.h : max(high[t].h, here.h);
+    low[t].w = begins ? here.w : min(low[t].w, here.w), high[t].w = begins ? here.w : max(high[t].w, here.w);
+    if (i + 1 < positions && next_position(&at_t, count)) row = place_of(at_t, a, x_d, x_h, y_d, y_h, out_d, out_h);
   }
   const uint first_m = group * GROUP_OUT + m_block * CHANNELS;
   const uint real_channels = min((uint)CHANNELS, GROUP_OUT - m_block * CHANNELS);
   __global const Y_STORED *all_y = y + y_start, *residuals = RESIDUAL_OF(y, y_start);
   y += y_start + first_m * y_c;
 
-  typedef union {
-    VEC vector[TILE][VECTORS];
-    REAL lane[TILE][CHANNELS];
-  } tile_t;
-  tile_t kept[TILES];
-  long tap_shift[KERNEL_D * KERNEL_H * KERNEL_W];
-  int tap_inside[KERNEL_D * KERNEL_H * KERNEL_W];
-  int inside = -1;
+  union {
+    VEC vector[RESIDUES_KEPT][TILES * TILE][VECTORS];
+    REAL lane[RESIDUES_KEPT][TILES * TILE][CHANNELS];
+  } kept;
+  tap_t tap[MOST_TAPS];
   const long step_c = BLOCK_C > 1 ? 1 : x_c;
   for (uint first_c = 0; first_c < GROUP_IN; first_c += CHUNK) {
     const uint end_c = min(first_c + CHUNK, (uint)GROUP_IN);
-    for (uint t = 0; t < tiles; ++t) {
-      VEC sums[TILE][VECTORS];
+    for (uint r = 0; r < RESIDUES_KEPT; ++r) {
+      if (RESIDUES_KEPT > 1) a.w = r;
+      const taps_t taps = taps_at(a);
+      const int num_taps = taps.count.d * taps.count.h * taps.count.w;
+      const offset_t last = {taps.first.d - (taps.count.d - 1) * OFFSET_STEP_D,
+                             taps.first.h - (taps.count.h - 1) * OFFSET_STEP_H,
+                             taps.first.w - (taps.count.w - 1) * OFFSET_STEP_W};
+      __global const REAL *weights = packed + block * BLOCK_WEIGHTS + phase_start(a);
+      int inside = -1;
+      for (uint t = 0; t < tiles; ++t) {
+        VEC sums[TILE][VECTORS];
 #pragma unroll
-      for (int i = 0; i < TILE; ++i)
+        for (int i = 0; i < TILE; ++i)
 #pragma unroll
-        for (int v = 0; v < VECTORS; ++v) sums[i][v] = first_c ? kept[t].vector[i][v] : VLOAD(bias + v * VECTOR);
-      long at[TILE];
+          for (int v = 0; v < VECTORS; ++v) sums[i][v] = first_c ? kept.vector[r][t * TILE + i][v] : VLOAD(bias + v * VECTOR);
+        long at[TILE];
 #pragma unroll
-      for (int i = 0; i < TILE; ++i) at[i] = from[t * TILE + i];
+        for (int i = 0; i < TILE; ++i) at[i] = from[t * TILE + i];
 
-      /* The taps of the tile, those that some position has inside x; mostly all of them, as in the tile before. */
-      const offset_t from_x = {low[t].d * INPUT_STEP_D, low[t].h * INPUT_STEP_H, low[t].w * INPUT_STEP_W};
-      const offset_t to_x = {high[t].d * INPUT_STEP_D, high[t].h * INPUT_STEP_H, high[t].w * INPUT_STEP_W};
-      const bool whole = to_x.d + least.d >= 0 && from_x.d + most.d < in_d && to_x.h + least.h >= 0 &&
-                         from_x.h + most.h < in_h && to_x.w + least.w >= 0 && from_x.w + most.w < in_w;
-      if (!whole || inside != taps) {
-        inside = 0;
-        for (int j = 0; j < taps; ++j) {
-          const offset_t o = offset[j];
-          if (to_x.d + o.d < 0 || from_x.d + o.d >= in_d || to_x.h + o.h < 0 || from_x.h + o.h >= in_h || to_x.w + o.w < 0 ||
-              from_x.w + o.w >= in_w)
-            continue;
-          tap_shift[inside] = shift[j];
-          tap_inside[inside++] = j;
-        }
-      }
-
-      for (uint c = first_c; c < end_c; c += BLOCK_C) {
-        const uint together = BLOCK_C > 1 ? min((uint)BLOCK_C, end_c - c) : 1;
-        __global const REAL *weights_c = weights + (ulong)c * taps * CHANNELS, *xc = x + c * x_c;
-        for (int j = 0; j < inside; ++j) {
-          __global const REAL *w = weights_c + tap_inside[j] * together * CHANNELS, *value_x = xc + tap_shift[j];
-          for (uint i_c = 0; i_c < together; ++i_c, value_x += step_c, w += CHANNELS) {
-            VEC value[VECTORS];
-#pragma unroll
-            for (int v = 0; v < VECTORS; ++v) value[v] = VLOAD(w + v * VECTOR);
-#pragma unroll
-            for (int i = 0; i < TILE; ++i) {
-#pragma unroll
-              for (int v = 0; v < VECTORS; ++v) sums[i][v] = fma(X_VALUE(value_x + at[i], v), value[v], sums[i][v]);
+        /* The taps of the tile, those that some position has inside x; mostly all of them, as in the tile before. */
+        const offset_t from_x = {low[t].d * INPUT_STEP_D, low[t].h * INPUT_STEP_H, low[t].w * INPUT_STEP_W};
+        const offset_t to_x = {high[t].d * INPUT_STEP_D, high[t].h * INPUT_STEP_H, high[t].w * INPUT_STEP_W};
+        const bool whole = meet_x(taps.first.d, last.d, from_x.d, to_x.d, in_d) &&
+                           meet_x(taps.first.h, last.h, from_x.h, to_x.h, in_h) &&
+                           meet_x(taps.first.w, last.w, from_x.w, to_x.w, in_w);
+        if (!whole || inside != num_taps) {
+          inside = 0;
+          for (int jd = 0; jd < taps.count.d; ++jd) {
+            const int o_d = taps.first.d - jd * OFFSET_STEP_D;
+            if (!meet_x(o_d, o_d, from_x.d, to_x.d, in_d)) continue;
+            for (int jh = 0; jh < taps.count.h; ++jh) {
+              const int o_h = taps.first.h - jh * OFFSET_STEP_H;
+              if (!meet_x(o_h, o_h, from_x.h, to_x.h, in_h)) continue;
+              const long shift = (o_d - MIN_OFFSET_D) * x_d + (o_h - MIN_OFFSET_H) * x_h;
+              for (int jw = 0; jw < taps.count.w; ++jw) {
+                const int o_w = taps.first.w - jw * OFFSET_STEP_W;
+                if (!meet_x(o_w, o_w, from_x.w, to_x.w, in_w)) continue;
+                tap[inside].x = shift + (o_w - MIN_OFFSET_W) * x_w;
+                tap[inside++].weights = ((jd * taps.count.h + jh) * taps.count.w + jw) * CHANNELS;
+              }
             }
           }
         }
-      }
+
+        for (uint c = first_c; c < end_c; c += BLOCK_C) {
+          const uint together = BLOCK_C > 1 ? min((uint)BLOCK_C, end_c - c) : 1;
+          __global const REAL *weights_c = weights + (ulong)c * num_taps * CHANNELS, *xc = x + c * x_c;
+          for (int j = 0; j < inside; ++j) {
+            __global const REAL *w = weights_c + tap[j].weights * together, *value_x = xc + tap[j].x;
+            for (uint i_c = 0; i_c < together; ++i_c, value_x += step_c, w += CHANNELS) {
+              VEC value[VECTORS];
 #pragma unroll
-      for (int i = 0; i < TILE; ++i)
+              for (int v = 0; v < VECTORS; ++v) value[v] = VLOAD(w + v * VECTOR);
 #pragma unroll
-        for (int v = 0; v < VECTORS; ++v) kept[t].vector[i][v] = sums[i][v];
-#if Y_CHANNELS_LAST
-      if (end_c < GROUP_IN) continue;
-      for (int i = 0; i < TILE; ++i) {
-        if (to[t * TILE + i] == NOWHERE) continue;
-        for (uint v = 0; v < real_channels / VECTOR; ++v) {
-          const finish_channels_t f = finish_channels_of(packed, first_m + v * VECTOR, all_y, residuals);
-          put_channels(y + v * VECTOR + to[t * TILE + i], kept[t].vector[i][v], &f);
+              for (int i = 0; i < TILE; ++i) {
+#pragma unroll
+                for (int v = 0; v < VECTORS; ++v) sums[i][v] = fma(X_VALUE(value_x + at[i], v), value[v], sums[i][v]);
+              }
+            }
+          }
         }
-      }
+#pragma unroll
+        for (int i = 0; i < TILE; ++i)
+#pragma unroll
+          for (int v = 0; v < VECTORS; ++v) kept.vector[r][t * TILE + i][v] = sums[i][v];
+#if Y_CHANNELS_LAST
+        if (end_c < GROUP_IN) continue;
+        for (int i = 0; i < TILE; ++i) {
+          if (to[t * TILE + i] == NOWHERE) continue;
+          for (uint v = 0; v < real_channels / VECTOR; ++v) {
+            const finish_channels_t f = finish_channels_of(packed, first_m + v * VECTOR, all_y, residuals);
+            put_channels(y + v * VECTOR + to[t * TILE + i], kept.vector[0][t * TILE + i][v], &f);
+          }
+        }
 #endif
+      }
     }
   }
+#if ROWS
+  for (uint p = 0; p < positions;) {
+    const position_t t = position_of(first + p, count);
+    const uint together = min(min((uint)VECTOR, count.w - t.w), positions - p);
+    row = place_of(t, a, x_d, x_h, y_d, y_h, out_d, out_h);
+    const uint ow = t.w * STRIDE_W;
+    const int outputs = (int)min(together * STRIDE_W, (uint)out_w - ow);
+    if (row.real)
+      for (uint v = 0; v * VECTOR < real_channels; ++v)
+        store_square(y + v * VECTOR * y_c + row.y + t.image * y_n + ow, y_c, kept.vector, p, together, v,
+                     min((uint)VECTOR, real_channels - v * VECTOR), outputs, packed, first_m + v * VECTOR, all_y, residuals);
+    p += together;
+  }
+#else
   const uint stored = Y_CHANNELS_LAST ? real_channels / VECTOR * VECTOR : 0;
 #if ACTIVATES
   for (uint first_v = stored; first_v < real_channels; first_v += VECTOR) {
     const finish_channels_t f = finish_channels_of(packed, first_m + first_v, all_y, residuals);
     for (uint i = 0; i < tiles * TILE; ++i) {
-      VEC *sum = &kept[i / TILE].vector[i % TILE][first_v / VECTOR];
+      VEC *sum = &kept.vector[0][i][first_v / VECTOR];
       *sum = activated_channels(*sum, &f);
     }
   }
@@ -286,6 +393,7 @@ T3_SINGLE void channels(ulong items, __global const REAL *restrict x, ulong x_st
   for (uint m = stored; m < real_channels; ++m) {
     const finish_t f = finish_of(packed, first_m + m, all_y, residuals);
     for (uint i = 0; i < tiles * TILE; ++i)
-      if (to[i] != NOWHERE) store_one(y + m * y_c + to[i], kept[i / TILE].lane[i % TILE][m], &f);
+      if (to[i] != NOWHERE) store_one(y + m * y_c + to[i], kept.lane[0][i][m], &f);
   }
+#endif
 }

@@ -1,6 +1,7 @@
 /* main.c: `tconv3d`: finds the subcommand in a table and hands it the rest of the arguments. */
 #define _GNU_SOURCE
 #include <fcntl.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -97,9 +98,18 @@ static void set_environment(void) {
   free(longer);
 }
 
+/* PoCL leaves its threads to the system, which in every third process had two of them share a core for whole calls, with another
+ * one idle (measured: 20 ms instead of 12.9). It binds them if asked, though to all processors, whatever a caller allowed. */
+static void bind_threads(void) {
+  cpu_set_t allowed;
+  if (sched_getaffinity(0, sizeof allowed, &allowed) == 0 && CPU_COUNT(&allowed) == sysconf(_SC_NPROCESSORS_CONF))
+    setenv("POCL_AFFINITY", "1", 0);
+}
+
 int main(int argc, char **argv) {
   open_standard_streams();
   set_environment();
+  bind_threads();
   atexit(check_stdout);
   if (argc < 2) {
     struct fault fault = {0};

@@ -1,6 +1,7 @@
 /* channels: dense phases with vectors of output channels, for CPU devices (cl/channels.cl has the maths and the layout). It
  * wins where rows are short and channels many: its lanes do not care for the length of a row. */
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 
 #include "algo/algo.h"
@@ -23,7 +24,8 @@ enum {
   MOST_TILES = 48,
   CHUNK_BYTES = 64 << 10, /* up to a fifth faster than 128 KiB, with so many tiles */
   ITEMS_A_UNIT = 4,       /* at least, with tiles enough: then compute units end within some 20 % of each other */
-  BLOCK_C = 16            /* channels side by side in x that are taken together: a line of the cache, of float */
+  BLOCK_C = 16,           /* channels side by side in x that are taken together: a line of the cache, of float */
+  MOST_TURNED = 4         /* residues of W that cl/lines.cl interleaves by shuffles */
 };
 
 static bool applicable(const t3_problem *problem, char *why, size_t capacity) {
@@ -94,6 +96,12 @@ static int64_t channels_together(const t3_problem *problem, const struct block *
   return reads_last(problem, block->last) ? t3_min(BLOCK_C, problem->layer.group_in) : 1;
 }
 
+/* Whether sums are turned and stored by rows of y, a square of positions x channels at a time. */
+static bool stores_rows(const t3_problem *problem, const struct block *block) {
+  return problem->layer.y.stride[T3_AXIS_W] == 1 && !t3_y_channels_last(problem) &&
+         2 * t3_positions(problem, T3_W) >= block->width && t3_output_step(&problem->layer.axis[T3_W]) <= MOST_TURNED;
+}
+
 static int64_t all_positions(const t3_problem *problem) {
   return t3_max(problem->layer.batch, 1) * t3_positions(problem, T3_D) * t3_positions(problem, T3_H) *
          t3_positions(problem, T3_W);
@@ -102,6 +110,11 @@ static int64_t all_positions(const t3_problem *problem) {
 static int64_t residues_of(const t3_problem *problem) {
   const t3_phases *p = problem->phases;
   return p[T3_D].residues * p[T3_H].residues * p[T3_W].residues;
+}
+
+/* Those of W that a work-item owns. */
+static int64_t residues_kept(const t3_problem *problem, const struct block *block) {
+  return stores_rows(problem, block) ? problem->phases[T3_W].residues : 1;
 }
 
 static int64_t channel_blocks(const t3_problem *problem, const struct block *block) {
@@ -127,14 +140,27 @@ static double tile_rounds(const t3_problem *problem, const struct block *block) 
          2 * sums + lanes + (double)(2 * block->tile);
 }
 
-/* Positions of a work-item: all of them, or even parts of them, as large as leaves every unit some. */
+/* The most even parts of count, at least so many and few more. */
+static int64_t even_part(int64_t count, int64_t parts) {
+  int64_t best = t3_ceil_div(count, parts), least = best * parts - count;
+  for (int64_t more = parts + 1; more <= parts + parts / 4 && least; ++more) {
+    int64_t part = t3_ceil_div(count, more), past = part * more - count;
+    if (past < least) best = part, least = past;
+  }
+  return best;
+}
+
+/* Positions of a work-item: all of them, or even parts of them, as large as leaves every unit some; whole rows where these are
+ * stored. Runtimes hand out half of all work-items at once, so the last ones cannot make up for uneven ones. */
 static int64_t run_of(const t3_problem *problem, const struct block *block) {
-  int64_t tiles = t3_ceil_div(all_positions(problem), block->tile);
-  int64_t rows = channel_blocks(problem, block) * residues_of(problem);
-  int64_t wanted = t3_ceil_div(ITEMS_A_UNIT * t3_max(problem->device.compute_units, 1), rows);
-  int64_t most = t3_blocks_in_time(problem, tile_rounds(problem, block), MOST_TILES);
+  int64_t all = all_positions(problem), tiles = t3_ceil_div(all, block->tile), kept = residues_kept(problem, block);
+  int64_t others = channel_blocks(problem, block) * residues_of(problem) / kept;
+  int64_t wanted = t3_ceil_div(ITEMS_A_UNIT * t3_max(problem->device.compute_units, 1), others);
+  int64_t most = t3_blocks_in_time(problem, (double)kept * tile_rounds(problem, block), MOST_TILES);
   int64_t runs = t3_max(t3_ceil_div(tiles, most), t3_min(wanted, t3_ceil_div(tiles, LEAST_TILES)));
-  return block->tile * t3_ceil_div(tiles, runs);
+  int64_t row = t3_positions(problem, T3_W), rows = most * block->tile / row;
+  if (!stores_rows(problem, block) || !rows) return block->tile * t3_ceil_div(tiles, runs);
+  return row * even_part(all / row, t3_max(t3_ceil_div(all / row, rows), runs));
 }
 
 static int64_t packed_count(const t3_problem *problem, const struct block *block) {
@@ -144,12 +170,22 @@ static int64_t packed_count(const t3_problem *problem, const struct block *block
 }
 
 /* The part of the taps that tiles do not leave out: an axis counts whose positions change no faster than tiles do. */
-static double taken(const t3_problem *problem, int64_t tile) {
+static double taken(const t3_problem *problem, const struct block *block) {
   double part = 1;
-  int64_t inner = t3_max(problem->layer.batch, 1);
+  int64_t inner = stores_rows(problem, block) ? 1 : t3_max(problem->layer.batch, 1);
   for (int a = T3_W; a >= T3_D; inner *= t3_positions(problem, a--))
-    if (inner >= tile) part *= t3_inside(problem, a);
+    if (inner >= block->tile) part *= t3_inside(problem, a);
   return part;
+}
+
+/* Of a vector of outputs: as it is, turned with others, some of them past a row's end, or one by one, which takes 2.5 cycles
+ * each (measured). */
+static double store_cycles(const t3_problem *problem, const struct block *block) {
+  if (t3_y_channels_last(problem)) return 4;
+  if (!stores_rows(problem, block)) return (double)block->width * 2.5;
+  double row = (double)t3_positions(problem, T3_W), width = (double)block->width;
+  double squares = (double)t3_ceil_div(t3_positions(problem, T3_W), block->width), whole = floor(row / width) / squares;
+  return 14 * squares * width / row + (1 - whole) * width;
 }
 
 static double cost(const t3_problem *asked, const t3_variant *variant) {
@@ -162,14 +198,13 @@ static double cost(const t3_problem *asked, const t3_variant *variant) {
   double values = each_its_own(asked) ? products : (double)block.tile;
   double body = t3_body_cycles(problem, block.width, products, (double)(2 * block.vectors) + values, 1);
   /* Measured: lines of the cache and addresses. */
-  if (layer->group_in > 1) body *= channels_together(problem, &block) == 1 ? 1.05 : 0.95;
+  if (layer->group_in > 1) body *= channels_together(problem, &block) == 1 ? 1.05 : problem->fma_width < problem->width ? 0.95 : 0.88;
   if (t3_step(problem, T3_W) > 1) body += t3_far_cycles(problem, &padded) / 5;
   double tiles = (double)t3_ceil_div(all_positions(problem), block.tile);
   tiles *= (double)channel_blocks(problem, &block);
-  /* Unless y is channels-last, outputs are stored one by one: 2.5 cycles. */
-  double stores = (double)(block.tile * block.vectors) * (t3_y_channels_last(problem) ? 4 : (double)block.width * 2.5);
+  double stores = (double)(block.tile * block.vectors) * store_cycles(problem, &block);
   double cycles =
-      tiles * ((double)(layer->taps * layer->group_in) * taken(problem, block.tile) * body +
+      tiles * ((double)(layer->taps * layer->group_in) * taken(problem, &block) * body +
                (double)residues_of(problem) * (stores + 14 * (double)block.tile)); /* finding a position: 14 cycles */
   double runs = (double)t3_ceil_div(all_positions(problem), run_of(problem, &block));
   /* Turning takes about twice as long as copying (measured). */
@@ -181,10 +216,14 @@ static double cost(const t3_problem *asked, const t3_variant *variant) {
 }
 
 static void define_all(const t3_problem *problem, const struct block *block, bool own, t3_text *defines) {
+  bool rows = stores_rows(problem, block);
   t3_define_problem(defines, problem);
   t3_define(defines, "EACH_ITS_OWN", own);
   t3_define(defines, "Y_CHANNELS_LAST", t3_y_channels_last(problem));
-  t3_define(defines, "STREAM", t3_y_channels_last(problem) && t3_streams(problem, problem->layer.out_channels, block->width));
+  t3_define(defines, "ROWS", rows);
+  t3_define(defines, "STREAM",
+            rows ? t3_streams_rows(problem, block->width, 1)
+                 : t3_y_channels_last(problem) && t3_streams(problem, problem->layer.out_channels, block->width));
   t3_define(defines, "VECTOR", block->width);
   t3_define(defines, "VECTORS", block->vectors);
   t3_define(defines, "TILE", block->tile);
@@ -204,6 +243,7 @@ static tconv3d_status recipe(const t3_problem *asked, const t3_variant *variant,
   int64_t read[5];
   t3_read_strides(problem, &padded, read);
   int64_t blocks = channel_blocks(problem, &block) * residues_of(problem), run = run_of(problem, &block);
+  int64_t kept = residues_kept(problem, &block);
   define_all(problem, &block, each_its_own(asked), &recipe->defines);
   recipe->deterministic = true;
   recipe->workspace_bytes = t3_padded_bytes(problem, &padded);
@@ -212,10 +252,11 @@ static tconv3d_status recipe(const t3_problem *asked, const t3_variant *variant,
   t3_add_pad(problem, &padded, block.width, recipe);
   t3_launch *main = &recipe->run[recipe->num_run++];
   *main = (t3_launch){.kernel = "channels", .local = 1};
-  main->items = blocks * t3_ceil_div(all_positions(problem), run);
-  /* Beside the tiles: each tap, and storing channel after channel. */
-  main->rounds = t3_whole_rounds((double)(run / block.tile) * tile_rounds(problem, &block) + (double)(4 * taps_of(problem)) +
-                                 (double)(2 * block.vectors * block.width));
+  main->items = blocks / kept * t3_ceil_div(all_positions(problem), run);
+  /* Beside the tiles: each tap, with every chunk, and storing channel after channel or square after square. */
+  double taps = (double)(4 * taps_of(problem) * t3_ceil_div(layer->group_in, chunk_of(problem, &block)));
+  double tile = tile_rounds(problem, &block), squares = (double)(2 * block.vectors * block.width);
+  main->rounds = t3_whole_rounds((double)kept * ((double)t3_ceil_div(run, block.tile) * tile + taps) + squares);
   T3_ARGS(main, t3_x_arg(&padded), {T3_PACKED, 0}, {T3_Y, 0}, {T3_NUMBER, layer->batch}, T3_STRIDES(read),
           {T3_NUMBER, axis[T3_D].in}, {T3_NUMBER, axis[T3_H].in}, {T3_NUMBER, axis[T3_W].in}, T3_STRIDES(layer->y.stride),
           {T3_NUMBER, axis[T3_D].out}, {T3_NUMBER, axis[T3_H].out}, {T3_NUMBER, axis[T3_W].out}, {T3_NUMBER, run});

@@ -38,12 +38,12 @@ bool t3_program_text(const char *name, const t3_text *defines, t3_text *text) {
   return t3_text_ok(text) && t3_text_ok(defines);
 }
 
-/* CL_CONFIG_ and IGC_ (Intel), AMD_OCL_ and POCL_ variables choose targets and passes; where caches lie and what is logged
- * changes no code. */
+/* CL_CONFIG_ and IGC_ (Intel), AMD_OCL_ and POCL_ variables choose targets and passes; where caches lie, what is logged
+ * and where threads run changes no code. */
 static bool steers_compiler(const char *variable) {
   static const char *const prefixes[] = {"CL_CONFIG_", "POCL_", "AMD_OCL_", "IGC_"};
-  static const char *const harmless[] = {"POCL_CACHE_DIR=", "POCL_DEBUG",
-                                         "POCL_KERNEL_CACHE=", "POCL_DEVICES=", "POCL_MEMORY_LIMIT="};
+  static const char *const harmless[] = {"POCL_AFFINITY=",     "POCL_CACHE_DIR=", "POCL_DEBUG",
+                                         "POCL_KERNEL_CACHE=", "POCL_DEVICES=",   "POCL_MEMORY_LIMIT="};
   for (size_t i = 0; i < sizeof harmless / sizeof *harmless; ++i)
     if (!strncmp(variable, harmless[i], strlen(harmless[i]))) return false;
   for (size_t i = 0; i < sizeof prefixes / sizeof *prefixes; ++i)
