@@ -32,8 +32,11 @@
 #include "epilogue.cl"
 #endif
 
-#if !defined(EACH_ITS_OWN) || !defined(Y_CHANNELS_LAST) || !defined(ROWS) || !defined(STREAM)
-#error "EACH_ITS_OWN, Y_CHANNELS_LAST, ROWS and STREAM are required"
+#if !defined(EACH_ITS_OWN) || !defined(Y_CHANNELS_LAST) || !defined(STREAM)
+#error "EACH_ITS_OWN, Y_CHANNELS_LAST and STREAM are required"
+#endif
+#if !defined(ROWS) || !defined(ALONG_ROWS) || !defined(RESIDUES_TOGETHER)
+#error "ROWS, ALONG_ROWS and RESIDUES_TOGETHER are required"
 #endif
 #if !defined(VECTOR) || !defined(VECTORS) || !defined(TILE) || !defined(TILES) || !defined(BLOCK_C) || !defined(CHUNK)
 #error "VECTOR, VECTORS, TILE, TILES, BLOCK_C and CHUNK are required"
@@ -45,8 +48,10 @@
 #define TAPS_W ((ulong)tap_start_w[RESIDUES_W])
 #define BLOCK_WEIGHTS ((ulong)tap_start_d[RESIDUES_D] * TAPS_H * TAPS_W * GROUP_IN * CHANNELS)
 #define MOST_TAPS (KERNEL_D * KERNEL_H * KERNEL_W)
-/* Residues of W of a work-item. */
+/* Residues of a work-item; those whose sums wait in memory, for how many positions. */
+#define RESIDUES_OWNED (RESIDUES_TOGETHER ? RESIDUES_D * RESIDUES_H * RESIDUES_W : ROWS ? RESIDUES_W : 1)
 #define RESIDUES_KEPT (ROWS ? RESIDUES_W : 1)
+#define POSITIONS_KEPT (RESIDUES_TOGETHER ? TILE : TILES * TILE)
 
 typedef struct {
   uint d, h, w;
@@ -56,16 +61,24 @@ typedef struct {
   int d, h, w;
 } offset_t;
 
-/* Takes the residues off an item's index, so many of W. */
-static inline residue_t residue_of(ulong *item, uint residues_w) {
+/* Takes the residues off an item's index. */
+static inline residue_t residue_of(ulong *item) {
   residue_t a;
-  a.w = *item % residues_w;
-  *item /= residues_w;
+  a.w = *item % RESIDUES_W;
+  *item /= RESIDUES_W;
   a.h = *item % RESIDUES_H;
   *item /= RESIDUES_H;
   a.d = *item % RESIDUES_D;
   *item /= RESIDUES_D;
   return a;
+}
+
+/* The same but for those that a work-item owns all of. */
+static inline residue_t common_residue(ulong *item) {
+  residue_t a = {0, 0, 0};
+  if (RESIDUES_TOGETHER) return a;
+  *item *= ROWS ? RESIDUES_W : 1;
+  return residue_of(item);
 }
 
 static inline uint taps_of(__constant const int *start, uint residue) {
@@ -86,7 +99,7 @@ T3_SINGLE void channels_pack(ulong items, __global const W_STORED *restrict w, u
                              ulong packed_start, long has_bias) {
   ulong item = get_global_id(0);
   if (item >= items) return;
-  const residue_t a = residue_of(&item, RESIDUES_W);
+  const residue_t a = residue_of(&item);
   const uint first_m = item % M_BLOCKS * CHANNELS, channels = min((uint)CHANNELS, GROUP_OUT - first_m);
   const ulong group = item / M_BLOCKS;
 
@@ -117,30 +130,15 @@ T3_SINGLE void channels_pack(ulong items, __global const W_STORED *restrict w, u
 #define X_VALUE(at, v) ((VEC)(*(at)))
 #endif
 
-#define NOWHERE LONG_MIN
-
-#if Y_CHANNELS_LAST
-static inline void put_channels(__global Y_STORED *to, VEC sums, const finish_channels_t *f) {
-  const VEC v = activated_channels(sums, f);
-#ifdef STORE_PAST_CACHE
-  if (((size_t)to & (LINE_BYTES - 1)) == 0) {
-    STORE_PAST_CACHE(v, to, channels, f);
-    return;
-  }
-#endif
-  STORE_VECTOR(v, to, channels, f);
-}
-#endif
-
 /* Which values of t of D, H and W, and of which image. */
 typedef struct {
   uint d, h, w, image;
 } position_t;
 
-/* ROWS: they follow one another along y's rows; else the image changes fastest. */
+/* ALONG_ROWS: they follow one another along y's rows; else the image changes fastest. */
 static inline position_t position_of(uint index, position_t count) {
   position_t t;
-#if !ROWS
+#if !ALONG_ROWS
   t.image = index % count.image;
   index /= count.image;
 #endif
@@ -148,7 +146,7 @@ static inline position_t position_of(uint index, position_t count) {
   index /= count.w;
   t.h = index % count.h;
   index /= count.h;
-#if ROWS
+#if ALONG_ROWS
   t.d = index % count.d;
   t.image = index / count.d;
 #else
@@ -157,73 +155,140 @@ static inline position_t position_of(uint index, position_t count) {
   return t;
 }
 
-/* The next one, without a division: that would take longer than a position's sums where those are few. Whether it lies in
- * another row. */
-static inline bool next_position(position_t *t, position_t count) {
-#if !ROWS
-  if (++t->image < count.image) return false;
+/* The next one, without a division: that would take longer than a position's sums where those are few. */
+static inline void next_position(position_t *t, position_t count) {
+#if !ALONG_ROWS
+  if (++t->image < count.image) return;
   t->image = 0;
 #endif
-  if (++t->w < count.w) return false;
+  if (++t->w < count.w) return;
   t->w = 0;
-  if (++t->h < count.h) return true;
+  if (++t->h < count.h) return;
   t->h = 0;
-#if ROWS
-  if (++t->d < count.d) return true;
+#if ALONG_ROWS
+  if (++t->d < count.d) return;
   t->d = 0, ++t->image;
 #else
   ++t->d;
 #endif
-  return true;
 }
 
-/* Where the row of positions (t_d, t_h) of a residue begins in x and y, and whether y has it. */
-typedef struct {
-  long x, y;
-  bool real;
-} place_t;
-
-static inline place_t place_of(position_t t, residue_t a, long x_d, long x_h, long y_d, long y_h, long out_d, long out_h) {
-  const uint od = t.d * STRIDE_D + a.d, oh = t.h * STRIDE_H + a.h;
-  const place_t place = {t.d * INPUT_STEP_D * x_d + t.h * INPUT_STEP_H * x_h, od * y_d + oh * y_h, od < out_d && oh < out_h};
-  return place;
+/* The axes, as bits, of which a position is the last: it may have no output of some residues. */
+static inline uint ends_of(position_t t, position_t count) {
+  return (t.d + 1 == count.d ? 1 : 0) | (t.h + 1 == count.h ? 2 : 0) | (t.w + 1 == count.w ? 4 : 0);
 }
 
-/* The taps of a residue: how many along each axis, and the input offset of the first one. */
 typedef struct {
-  offset_t count, first;
-} taps_t;
+  long d, h, w;
+} sizes_t;
 
-/* One of them: how far it is to its value of x, and to its weights where these are of one input channel. */
+/* Where positions start in x: the least and the greatest of each axis. */
+typedef struct {
+  offset_t from, to;
+} range_t;
+
+/* A residue of a work-item: where its weights and its outputs begin, the axes whose last position it has no output of, its taps
+ * along each axis and their first and last input offset, and all of them as a list that begins at tap begin. */
+typedef struct {
+  ulong weights;
+  long y;
+  uint missing;
+  offset_t count, first, last;
+  int begin, taps;
+} owned_t;
+
+/* How far it is to a tap's value of x, and to its weights where these are of one input channel. */
 typedef struct {
   long x, weights;
 } tap_t;
 
-static inline taps_t taps_at(residue_t a) {
-  const taps_t taps = {{taps_of(tap_start_d, a.d), taps_of(tap_start_h, a.h), taps_of(tap_start_w, a.w)},
-                       {first_offset_d[a.d], first_offset_h[a.h], first_offset_w[a.w]}};
-  return taps;
-}
-
-/* Whether taps of an axis from offset to last all meet x for positions that start from and up to to in it. */
+/* Whether taps of an axis from first to last all meet x. */
 static inline bool meet_x(int first, int last, int from, int to, long size) {
   return to + min(first, last) >= 0 && from + max(first, last) < size;
 }
 
-#if ROWS
-/* The sums of a work-item, one residue of W after another. */
-typedef VEC (*kept_t)[TILES * TILE][VECTORS];
+/* Lists the taps that meet x; how many. */
+static inline int list_taps(tap_t *list, const owned_t *o, range_t range, sizes_t in, sizes_t step) {
+  int taps = 0;
+  for (int jd = 0; jd < o->count.d; ++jd) {
+    const int o_d = o->first.d - jd * OFFSET_STEP_D;
+    if (!meet_x(o_d, o_d, range.from.d, range.to.d, in.d)) continue;
+    for (int jh = 0; jh < o->count.h; ++jh) {
+      const int o_h = o->first.h - jh * OFFSET_STEP_H;
+      if (!meet_x(o_h, o_h, range.from.h, range.to.h, in.h)) continue;
+      const long shift = (o_d - MIN_OFFSET_D) * step.d + (o_h - MIN_OFFSET_H) * step.h;
+      for (int jw = 0; jw < o->count.w; ++jw) {
+        const int o_w = o->first.w - jw * OFFSET_STEP_W;
+        if (!meet_x(o_w, o_w, range.from.w, range.to.w, in.w)) continue;
+        list[taps].x = shift + (o_w - MIN_OFFSET_W) * step.w;
+        list[taps++].weights = ((jd * o->count.h + jh) * o->count.w + jw) * CHANNELS;
+      }
+    }
+  }
+  return taps;
+}
 
+static inline owned_t owned_of(residue_t a, position_t count, sizes_t out, sizes_t y_step) {
+  owned_t o;
+  o.weights = phase_start(a);
+  o.y = a.d * y_step.d + a.h * y_step.h + a.w * y_step.w;
+  o.missing = ((count.d - 1) * STRIDE_D + a.d >= out.d ? 1 : 0) | ((count.h - 1) * STRIDE_H + a.h >= out.h ? 2 : 0) |
+              ((count.w - 1) * STRIDE_W + a.w >= out.w ? 4 : 0);
+  o.count.d = taps_of(tap_start_d, a.d), o.count.h = taps_of(tap_start_h, a.h), o.count.w = taps_of(tap_start_w, a.w);
+  o.first.d = first_offset_d[a.d], o.first.h = first_offset_h[a.h], o.first.w = first_offset_w[a.w];
+  o.last.d = o.first.d - (o.count.d - 1) * OFFSET_STEP_D;
+  o.last.h = o.first.h - (o.count.h - 1) * OFFSET_STEP_H;
+  o.last.w = o.first.w - (o.count.w - 1) * OFFSET_STEP_W;
+  return o;
+}
+
+/* Sums of a residue's positions. */
+typedef union {
+  VEC vector[POSITIONS_KEPT][VECTORS];
+  REAL lane[POSITIONS_KEPT][CHANNELS];
+} kept_t;
+
+#if Y_CHANNELS_LAST
+static inline void put_channels(__global Y_STORED *to, VEC v, const finish_channels_t *f) {
+#ifdef STORE_PAST_CACHE
+  if (((size_t)to & (LINE_BYTES - 1)) == 0) {
+    STORE_PAST_CACHE(v, to, channels, f);
+    return;
+  }
+#endif
+  STORE_VECTOR(v, to, channels, f);
+}
+
+/* Stores one position's sums of so many channels from first_m on (of all groups). */
+static inline void store_position(__global Y_STORED *to, const VEC *sums, uint channels, __global const REAL *packed,
+                                  uint first_m, __global const Y_STORED *all_y, __global const Y_STORED *residuals) {
+  for (uint m = 0; m < channels; m += VECTOR) {
+    const finish_channels_t f = finish_channels_of(packed, first_m + m, all_y, residuals);
+    const union {
+      VEC vector;
+      REAL lane[VECTOR];
+    } v = {activated_channels(sums[m / VECTOR], &f)};
+    if (m + VECTOR <= channels) {
+      put_channels(to + m, v.vector, &f);
+      continue;
+    }
+    for (uint l = 0; m + l < channels; ++l) {
+      const finish_t f_l = finish_of(packed, first_m + m + l, all_y, residuals);
+      store_one(to + m + l, v.lane[l], &f_l);
+    }
+  }
+}
+#elif ROWS
 /* Stores count positions from p on, at most VECTOR in one row of y, of channels from first_m on (of all groups), vector v of
  * them: outputs of each from to on. Lanes past the count are the last position's again. */
-static inline void store_square(__global Y_STORED *to, long y_c, kept_t kept, uint p, uint count, uint v, uint channels,
+static inline void store_square(__global Y_STORED *to, long y_c, const kept_t *kept, uint p, uint count, uint v, uint channels,
                                 int outputs, __global const REAL *packed, uint first_m, __global const Y_STORED *all_y,
                                 __global const Y_STORED *residuals) {
   line_t lines[VECTOR];
   for (int a = 0; a < STRIDE_W; ++a) {
     VEC square[VECTOR];
 #pragma unroll
-    for (int l = 0; l < VECTOR; ++l) square[l] = kept[a][min(p + l, p + count - 1)][v];
+    for (int l = 0; l < VECTOR; ++l) square[l] = kept[a].vector[min(p + l, p + count - 1)][v];
     transpose(square);
 #pragma unroll
     for (int l = 0; l < VECTOR; ++l) lines[l].vector[a] = square[l];
@@ -243,7 +308,7 @@ T3_SINGLE void channels(ulong items, __global const REAL *restrict x, ulong x_st
                         long y_w, long out_d, long out_h, long out_w, long run RESIDUAL_ARGS) {
   ulong item = get_global_id(0);
   if (item >= items) return;
-  residue_t a = residue_of(&item, RESIDUES_W / RESIDUES_KEPT);
+  const residue_t common = common_residue(&item);
   const uint m_block = item % M_BLOCKS;
   item /= M_BLOCKS;
   const position_t count = {(out_d + STRIDE_D - 1) / STRIDE_D, (out_h + STRIDE_H - 1) / STRIDE_H,
@@ -251,149 +316,129 @@ T3_SINGLE void channels(ulong items, __global const REAL *restrict x, ulong x_st
   const uint all = count.d * count.h * count.w * count.image, runs = (all + (uint)run - 1) / (uint)run;
   const uint first = item % runs * (uint)run, positions = min((uint)run, all - first);
   const long group = item / runs;
+  const sizes_t in = {in_d, in_h, in_w}, out = {out_d, out_h, out_w}, x_step = {x_d, x_h, x_w}, y_step = {y_d, y_h, y_w};
 
   x += x_start + (EACH_ITS_OWN ? m_block * CHANNELS : group * GROUP_IN) * x_c;
   packed += packed_start;
   const ulong block = group * M_BLOCKS + m_block;
   __global const REAL *bias = packed + (ulong)GROUPS * M_BLOCKS * BLOCK_WEIGHTS + block * CHANNELS;
-
-  /* Where each position lies in x and in y; NOWHERE: no such output. Positions past the last repeat it. */
-  long from[TILES * TILE], to[TILES * TILE];
-  offset_t low[TILES], high[TILES];
-  const uint tiles = (positions + TILE - 1) / TILE;
-  position_t at_t = position_of(first, count);
-  place_t row = place_of(at_t, a, x_d, x_h, y_d, y_h, out_d, out_h);
-  for (uint i = 0; i < tiles * TILE; ++i) {
-    const uint t = i / TILE, ow = at_t.w * STRIDE_W + a.w;
-    const bool begins = i % TILE == 0;
-    const offset_t here = {at_t.d, at_t.h, at_t.w};
-    from[i] = row.x + at_t.image * x_n + at_t.w * INPUT_STEP_W * x_w;
-    to[i] = i < positions && row.real && ow < out_w ? row.y + at_t.image * y_n + ow * y_w : NOWHERE;
-    low[t].d = begins ? here.d : min(low[t].d, here.d), high[t].d = begins ? here.d : max(high[t].d, here.d);
-    low[t].h = begins ? here.h : min(low[t].h, here.h), high[t].h = begins ? here.h : max(high[t].h, here.h);
-    low[t].w = begins ? here.w : min(low[t].w, here.w), high[t].w = begins ? here.w : max(high[t].w, here.w);
-    if (i + 1 < positions && next_position(&at_t, count)) row = place_of(at_t, a, x_d, x_h, y_d, y_h, out_d, out_h);
-  }
   const uint first_m = group * GROUP_OUT + m_block * CHANNELS;
   const uint real_channels = min((uint)CHANNELS, GROUP_OUT - m_block * CHANNELS);
   __global const Y_STORED *all_y = y + y_start, *residuals = RESIDUAL_OF(y, y_start);
   y += y_start + first_m * y_c;
 
-  union {
-    VEC vector[RESIDUES_KEPT][TILES * TILE][VECTORS];
-    REAL lane[RESIDUES_KEPT][TILES * TILE][CHANNELS];
-  } kept;
-  tap_t tap[MOST_TAPS];
+  /* Where each position lies in x and, of the first residue, in y; those past the last repeat it. */
+  long from[TILES * TILE], to[TILES * TILE];
+  uchar ends[TILES * TILE];
+  range_t ranges[TILES];
+  const uint tiles = (positions + TILE - 1) / TILE;
+  position_t t_i = position_of(first, count);
+  for (uint i = 0; i < tiles * TILE; ++i) {
+    const offset_t here = {t_i.d * INPUT_STEP_D, t_i.h * INPUT_STEP_H, t_i.w * INPUT_STEP_W};
+    from[i] = t_i.image * x_n + here.d * x_d + here.h * x_h + here.w * x_w;
+    to[i] = t_i.image * y_n + t_i.d * STRIDE_D * y_d + t_i.h * STRIDE_H * y_h + t_i.w * STRIDE_W * y_w;
+    ends[i] = ends_of(t_i, count);
+    range_t *range = &ranges[i / TILE];
+    if (i % TILE == 0) range->from = here, range->to = here;
+    range->from.d = min(range->from.d, here.d), range->to.d = max(range->to.d, here.d);
+    range->from.h = min(range->from.h, here.h), range->to.h = max(range->to.h, here.h);
+    range->from.w = min(range->from.w, here.w), range->to.w = max(range->to.w, here.w);
+    if (i + 1 < positions) next_position(&t_i, count);
+  }
+
+  owned_t owned[RESIDUES_OWNED];
+  tap_t taps[MOST_TAPS], inside[MOST_TAPS];
+  const range_t everywhere = {{INT_MIN / 2, INT_MIN / 2, INT_MIN / 2}, {INT_MAX / 2, INT_MAX / 2, INT_MAX / 2}};
+  int listed = 0;
+  for (ulong r = 0; r < RESIDUES_OWNED; ++r) {
+    ulong index = r;
+    residue_t a = common;
+    if (RESIDUES_OWNED > 1) a.w = index % RESIDUES_W, index /= RESIDUES_W;
+    if (RESIDUES_TOGETHER) a.h = index % RESIDUES_H, a.d = index / RESIDUES_H;
+    owned[r] = owned_of(a, count, out, y_step);
+    owned[r].begin = listed;
+    owned[r].taps = list_taps(taps + listed, &owned[r], everywhere, in, x_step);
+    listed += owned[r].taps;
+  }
+
+  kept_t kept[RESIDUES_KEPT];
   const long step_c = BLOCK_C > 1 ? 1 : x_c;
   for (uint first_c = 0; first_c < GROUP_IN; first_c += CHUNK) {
     const uint end_c = min(first_c + CHUNK, (uint)GROUP_IN);
-    for (uint r = 0; r < RESIDUES_KEPT; ++r) {
-      if (RESIDUES_KEPT > 1) a.w = r;
-      const taps_t taps = taps_at(a);
-      const int num_taps = taps.count.d * taps.count.h * taps.count.w;
-      const offset_t last = {taps.first.d - (taps.count.d - 1) * OFFSET_STEP_D,
-                             taps.first.h - (taps.count.h - 1) * OFFSET_STEP_H,
-                             taps.first.w - (taps.count.w - 1) * OFFSET_STEP_W};
-      __global const REAL *weights = packed + block * BLOCK_WEIGHTS + phase_start(a);
-      int inside = -1;
-      for (uint t = 0; t < tiles; ++t) {
-        VEC sums[TILE][VECTORS];
-#pragma unroll
-        for (int i = 0; i < TILE; ++i)
-#pragma unroll
-          for (int v = 0; v < VECTORS; ++v) sums[i][v] = first_c ? kept.vector[r][t * TILE + i][v] : VLOAD(bias + v * VECTOR);
-        long at[TILE];
-#pragma unroll
-        for (int i = 0; i < TILE; ++i) at[i] = from[t * TILE + i];
+    for (uint first_r = 0; first_r < RESIDUES_KEPT; ++first_r)
+      for (uint t = 0; t < tiles; ++t)
+        for (uint r = first_r; r < first_r + RESIDUES_OWNED / RESIDUES_KEPT; ++r) {
+          const owned_t *o = &owned[r];
+          /* A tile's taps: of all those of its residue the ones that some position has inside x, mostly all. */
+          const range_t range = ranges[t];
+          const tap_t *tap = taps + o->begin;
+          int num_taps = o->taps;
+          if (!(meet_x(o->first.d, o->last.d, range.from.d, range.to.d, in_d) &&
+                meet_x(o->first.h, o->last.h, range.from.h, range.to.h, in_h) &&
+                meet_x(o->first.w, o->last.w, range.from.w, range.to.w, in_w)))
+            tap = inside, num_taps = list_taps(inside, o, range, in, x_step);
 
-        /* The taps of the tile, those that some position has inside x; mostly all of them, as in the tile before. */
-        const offset_t from_x = {low[t].d * INPUT_STEP_D, low[t].h * INPUT_STEP_H, low[t].w * INPUT_STEP_W};
-        const offset_t to_x = {high[t].d * INPUT_STEP_D, high[t].h * INPUT_STEP_H, high[t].w * INPUT_STEP_W};
-        const bool whole = meet_x(taps.first.d, last.d, from_x.d, to_x.d, in_d) &&
-                           meet_x(taps.first.h, last.h, from_x.h, to_x.h, in_h) &&
-                           meet_x(taps.first.w, last.w, from_x.w, to_x.w, in_w);
-        if (!whole || inside != num_taps) {
-          inside = 0;
-          for (int jd = 0; jd < taps.count.d; ++jd) {
-            const int o_d = taps.first.d - jd * OFFSET_STEP_D;
-            if (!meet_x(o_d, o_d, from_x.d, to_x.d, in_d)) continue;
-            for (int jh = 0; jh < taps.count.h; ++jh) {
-              const int o_h = taps.first.h - jh * OFFSET_STEP_H;
-              if (!meet_x(o_h, o_h, from_x.h, to_x.h, in_h)) continue;
-              const long shift = (o_d - MIN_OFFSET_D) * x_d + (o_h - MIN_OFFSET_H) * x_h;
-              for (int jw = 0; jw < taps.count.w; ++jw) {
-                const int o_w = taps.first.w - jw * OFFSET_STEP_W;
-                if (!meet_x(o_w, o_w, from_x.w, to_x.w, in_w)) continue;
-                tap[inside].x = shift + (o_w - MIN_OFFSET_W) * x_w;
-                tap[inside++].weights = ((jd * taps.count.h + jh) * taps.count.w + jw) * CHANNELS;
+          VEC sums[TILE][VECTORS], (*was)[VECTORS] = kept[first_r].vector + (RESIDUES_TOGETHER ? 0 : t * TILE);
+#pragma unroll
+          for (int i = 0; i < TILE; ++i)
+#pragma unroll
+            for (int v = 0; v < VECTORS; ++v) sums[i][v] = first_c ? was[i][v] : VLOAD(bias + v * VECTOR);
+          long at[TILE];
+#pragma unroll
+          for (int i = 0; i < TILE; ++i) at[i] = from[t * TILE + i];
+
+          __global const REAL *weights = packed + block * BLOCK_WEIGHTS + o->weights;
+          for (uint c = first_c; c < end_c; c += BLOCK_C) {
+            const uint together = BLOCK_C > 1 ? min((uint)BLOCK_C, end_c - c) : 1;
+            __global const REAL *weights_c = weights + (ulong)c * o->taps * CHANNELS, *xc = x + c * x_c;
+            for (int j = 0; j < num_taps; ++j) {
+              __global const REAL *w = weights_c + tap[j].weights * together, *value_x = xc + tap[j].x;
+              for (uint i_c = 0; i_c < together; ++i_c, value_x += step_c, w += CHANNELS) {
+                VEC value[VECTORS];
+#pragma unroll
+                for (int v = 0; v < VECTORS; ++v) value[v] = VLOAD(w + v * VECTOR);
+#pragma unroll
+                for (int i = 0; i < TILE; ++i) {
+#pragma unroll
+                  for (int v = 0; v < VECTORS; ++v) sums[i][v] = fma(X_VALUE(value_x + at[i], v), value[v], sums[i][v]);
+                }
               }
             }
           }
-        }
-
-        for (uint c = first_c; c < end_c; c += BLOCK_C) {
-          const uint together = BLOCK_C > 1 ? min((uint)BLOCK_C, end_c - c) : 1;
-          __global const REAL *weights_c = weights + (ulong)c * num_taps * CHANNELS, *xc = x + c * x_c;
-          for (int j = 0; j < inside; ++j) {
-            __global const REAL *w = weights_c + tap[j].weights * together, *value_x = xc + tap[j].x;
-            for (uint i_c = 0; i_c < together; ++i_c, value_x += step_c, w += CHANNELS) {
-              VEC value[VECTORS];
 #pragma unroll
-              for (int v = 0; v < VECTORS; ++v) value[v] = VLOAD(w + v * VECTOR);
+          for (int i = 0; i < TILE; ++i)
 #pragma unroll
-              for (int i = 0; i < TILE; ++i) {
-#pragma unroll
-                for (int v = 0; v < VECTORS; ++v) sums[i][v] = fma(X_VALUE(value_x + at[i], v), value[v], sums[i][v]);
-              }
-            }
-          }
-        }
-#pragma unroll
-        for (int i = 0; i < TILE; ++i)
-#pragma unroll
-          for (int v = 0; v < VECTORS; ++v) kept.vector[r][t * TILE + i][v] = sums[i][v];
+            for (int v = 0; v < VECTORS; ++v) was[i][v] = sums[i][v];
 #if Y_CHANNELS_LAST
-        if (end_c < GROUP_IN) continue;
-        for (int i = 0; i < TILE; ++i) {
-          if (to[t * TILE + i] == NOWHERE) continue;
-          for (uint v = 0; v < real_channels / VECTOR; ++v) {
-            const finish_channels_t f = finish_channels_of(packed, first_m + v * VECTOR, all_y, residuals);
-            put_channels(y + v * VECTOR + to[t * TILE + i], kept.vector[0][t * TILE + i][v], &f);
-          }
-        }
+          if (end_c < GROUP_IN) continue;
+          for (uint i = 0; i < TILE && t * TILE + i < positions; ++i)
+            if (!(ends[t * TILE + i] & o->missing))
+              store_position(y + to[t * TILE + i] + o->y, was[i], real_channels, packed, first_m, all_y, residuals);
 #endif
-      }
-    }
+        }
   }
 #if ROWS
   for (uint p = 0; p < positions;) {
-    const position_t t = position_of(first + p, count);
-    const uint together = min(min((uint)VECTOR, count.w - t.w), positions - p);
-    row = place_of(t, a, x_d, x_h, y_d, y_h, out_d, out_h);
-    const uint ow = t.w * STRIDE_W;
-    const int outputs = (int)min(together * STRIDE_W, (uint)out_w - ow);
-    if (row.real)
+    const uint in_row = count.w - position_of(first + p, count).w, squared = min(min((uint)VECTOR, in_row), positions - p);
+    const int outputs = (int)min(squared * STRIDE_W, (uint)out_w - (count.w - in_row) * STRIDE_W);
+    if (!(ends[p] & owned[0].missing & 3)) /* of W it has all residues */
       for (uint v = 0; v * VECTOR < real_channels; ++v)
-        store_square(y + v * VECTOR * y_c + row.y + t.image * y_n + ow, y_c, kept.vector, p, together, v,
+        store_square(y + v * VECTOR * y_c + to[p] + owned[0].y, y_c, kept, p, squared, v,
                      min((uint)VECTOR, real_channels - v * VECTOR), outputs, packed, first_m + v * VECTOR, all_y, residuals);
-    p += together;
+    p += squared;
   }
-#else
-  const uint stored = Y_CHANNELS_LAST ? real_channels / VECTOR * VECTOR : 0;
+#elif !Y_CHANNELS_LAST
 #if ACTIVATES
-  for (uint first_v = stored; first_v < real_channels; first_v += VECTOR) {
-    const finish_channels_t f = finish_channels_of(packed, first_m + first_v, all_y, residuals);
-    for (uint i = 0; i < tiles * TILE; ++i) {
-      VEC *sum = &kept.vector[0][i][first_v / VECTOR];
-      *sum = activated_channels(*sum, &f);
-    }
+  for (uint v = 0; v * VECTOR < real_channels; ++v) {
+    const finish_channels_t f = finish_channels_of(packed, first_m + v * VECTOR, all_y, residuals);
+    for (uint i = 0; i < positions; ++i) kept->vector[i][v] = activated_channels(kept->vector[i][v], &f);
   }
 #endif
   /* Channel after channel, so that the outputs in a line of the cache are stored one after the other. */
-  for (uint m = stored; m < real_channels; ++m) {
+  for (uint m = 0; m < real_channels; ++m) {
     const finish_t f = finish_of(packed, first_m + m, all_y, residuals);
-    for (uint i = 0; i < tiles * TILE; ++i)
-      if (to[i] != NOWHERE) store_one(y + m * y_c + to[i], kept.lane[0][i][m], &f);
+    for (uint i = 0; i < positions; ++i)
+      if (!(ends[i] & owned->missing)) store_one(y + m * y_c + to[i] + owned->y, kept->lane[i][m], &f);
   }
 #endif
 }

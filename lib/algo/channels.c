@@ -25,7 +25,9 @@ enum {
   CHUNK_BYTES = 64 << 10, /* up to a fifth faster than 128 KiB, with so many tiles */
   ITEMS_A_UNIT = 4,       /* at least, with tiles enough: then compute units end within some 20 % of each other */
   BLOCK_C = 16,           /* channels side by side in x that are taken together: a line of the cache, of float */
-  MOST_TURNED = 4         /* residues of W that cl/lines.cl interleaves by shuffles */
+  MOST_TURNED = 4,        /* residues of W that cl/lines.cl interleaves by shuffles */
+  MOST_TOGETHER = 64,     /* residues: a work-item keeps a list of taps of each */
+  TOGETHER_BYTES = 256 << 10
 };
 
 static bool applicable(const t3_problem *problem, char *why, size_t capacity) {
@@ -112,11 +114,6 @@ static int64_t residues_of(const t3_problem *problem) {
   return p[T3_D].residues * p[T3_H].residues * p[T3_W].residues;
 }
 
-/* Those of W that a work-item owns. */
-static int64_t residues_kept(const t3_problem *problem, const struct block *block) {
-  return stores_rows(problem, block) ? problem->phases[T3_W].residues : 1;
-}
-
 static int64_t channel_blocks(const t3_problem *problem, const struct block *block) {
   return problem->layer.groups * t3_ceil_div(problem->layer.group_out, block->width * block->vectors);
 }
@@ -129,6 +126,25 @@ static int64_t chunk_of(const t3_problem *problem, const struct block *block) {
   int64_t row = taps_of(problem) * block->width * block->vectors * problem->real_size;
   int64_t together = channels_together(problem, block);
   return t3_max(t3_max(CHUNK_BYTES / row, 8) / together, 1) * together;
+}
+
+/* Whether a work-item owns all residues, and takes them by turns at each tile: their x stays in the first cache, and outputs of
+ * neighbouring channels and positions are stored soon after one another. For channels-last outputs whose sums need not wait. */
+static bool residues_together(const t3_problem *problem, const struct block *block) {
+  int64_t weights = problem->layer.taps * problem->layer.group_in * block->width * block->vectors * problem->real_size;
+  return t3_y_channels_last(problem) && residues_of(problem) <= MOST_TOGETHER && weights <= TOGETHER_BYTES &&
+         problem->layer.group_in <= chunk_of(problem, block);
+}
+
+/* Residues that a work-item owns. */
+static int64_t residues_owned(const t3_problem *problem, const struct block *block) {
+  if (residues_together(problem, block)) return residues_of(problem);
+  return stores_rows(problem, block) ? problem->phases[T3_W].residues : 1;
+}
+
+/* Whether positions follow one another along rows: else images do, which have the same taps inside x. */
+static bool goes_along_rows(const t3_problem *problem, const struct block *block) {
+  return stores_rows(problem, block) || t3_positions(problem, T3_W) >= 2 * block->tile;
 }
 
 /* Of a tile's loops. */
@@ -153,7 +169,7 @@ static int64_t even_part(int64_t count, int64_t parts) {
 /* Positions of a work-item: all of them, or even parts of them, as large as leaves every unit some; whole rows where these are
  * stored. Runtimes hand out half of all work-items at once, so the last ones cannot make up for uneven ones. */
 static int64_t run_of(const t3_problem *problem, const struct block *block) {
-  int64_t all = all_positions(problem), tiles = t3_ceil_div(all, block->tile), kept = residues_kept(problem, block);
+  int64_t all = all_positions(problem), tiles = t3_ceil_div(all, block->tile), kept = residues_owned(problem, block);
   int64_t others = channel_blocks(problem, block) * residues_of(problem) / kept;
   int64_t wanted = t3_ceil_div(ITEMS_A_UNIT * t3_max(problem->device.compute_units, 1), others);
   int64_t most = t3_blocks_in_time(problem, (double)kept * tile_rounds(problem, block), MOST_TILES);
@@ -172,10 +188,16 @@ static int64_t packed_count(const t3_problem *problem, const struct block *block
 /* The part of the taps that tiles do not leave out: an axis counts whose positions change no faster than tiles do. */
 static double taken(const t3_problem *problem, const struct block *block) {
   double part = 1;
-  int64_t inner = stores_rows(problem, block) ? 1 : t3_max(problem->layer.batch, 1);
+  int64_t inner = goes_along_rows(problem, block) ? 1 : t3_max(problem->layer.batch, 1);
   for (int a = T3_W; a >= T3_D; inner *= t3_positions(problem, a--))
     if (inner >= block->tile) part *= t3_inside(problem, a);
   return part;
+}
+
+/* What a body gains by channels side by side in x, where multiply-adds count and not loads (measured). */
+static double together_factor(const t3_problem *problem, const struct block *block) {
+  if (problem->fma_width < problem->width || block->vectors == 1) return 0.95;
+  return block->vectors == 2 ? 0.94 : 0.88;
 }
 
 /* Of a vector of outputs: as it is, turned with others, some of them past a row's end, or one by one, which takes 2.5 cycles
@@ -198,7 +220,7 @@ static double cost(const t3_problem *asked, const t3_variant *variant) {
   double values = each_its_own(asked) ? products : (double)block.tile;
   double body = t3_body_cycles(problem, block.width, products, (double)(2 * block.vectors) + values, 1);
   /* Measured: lines of the cache and addresses. */
-  if (layer->group_in > 1) body *= channels_together(problem, &block) == 1 ? 1.05 : problem->fma_width < problem->width ? 0.95 : 0.88;
+  if (layer->group_in > 1) body *= channels_together(problem, &block) == 1 ? 1.05 : together_factor(problem, &block);
   if (t3_step(problem, T3_W) > 1) body += t3_far_cycles(problem, &padded) / 5;
   double tiles = (double)t3_ceil_div(all_positions(problem), block.tile);
   tiles *= (double)channel_blocks(problem, &block);
@@ -221,6 +243,8 @@ static void define_all(const t3_problem *problem, const struct block *block, boo
   t3_define(defines, "EACH_ITS_OWN", own);
   t3_define(defines, "Y_CHANNELS_LAST", t3_y_channels_last(problem));
   t3_define(defines, "ROWS", rows);
+  t3_define(defines, "ALONG_ROWS", goes_along_rows(problem, block));
+  t3_define(defines, "RESIDUES_TOGETHER", residues_together(problem, block));
   t3_define(defines, "STREAM",
             rows ? t3_streams_rows(problem, block->width, 1)
                  : t3_y_channels_last(problem) && t3_streams(problem, problem->layer.out_channels, block->width));
@@ -243,7 +267,7 @@ static tconv3d_status recipe(const t3_problem *asked, const t3_variant *variant,
   int64_t read[5];
   t3_read_strides(problem, &padded, read);
   int64_t blocks = channel_blocks(problem, &block) * residues_of(problem), run = run_of(problem, &block);
-  int64_t kept = residues_kept(problem, &block);
+  int64_t kept = residues_owned(problem, &block);
   define_all(problem, &block, each_its_own(asked), &recipe->defines);
   recipe->deterministic = true;
   recipe->workspace_bytes = t3_padded_bytes(problem, &padded);
