@@ -3,8 +3,8 @@
  *
  * The phases are those of phase.cl. Here the lanes of a vector are neighbouring output channels, and a value of x is broadcast
  * to them: rows may have any length. A work-item owns VECTORS vectors of channels of one residue of D, of H and of W, and a run
- * of positions (t_d, t_h, t_w, image) in a row, the image changing fastest; it takes TILE positions at a time, and leaves out
- * the taps that no position of the tile has inside x:
+ * of positions (t_d, t_h, t_w, image) one after another, along rows (ALONG_ROWS) or with the image changing fastest; it takes
+ * TILE of them at a time, and leaves out the taps that none of the tile has inside x:
  *
  *   sums[i][v] += packed[c][tap][v] * x[c][position i + offset of tap]
  *
@@ -14,14 +14,19 @@
  * BLOCK_C of them follow one another under each tap, so that a line of the cache is used up at once; else BLOCK_C is 1.
  * EACH_ITS_OWN: of a depthwise layer whose x has neighbouring channels side by side the lanes are groups, taken for output
  * channels of a layer with one of each kind; each has values of x of its own, and no block has channels past the last.
- * Y_CHANNELS_LAST: y has neighbouring channels side by side. ROWS: it has neighbours of W side by side, in rows of a vector of
- * positions at least. Then a work-item owns all residues of W and positions in the order of y's rows, and a square of positions
- * x channels at a time is turned to be stored. packed holds the weights in the order of use: [group][m
+ *
+ * Y_CHANNELS_LAST: y has neighbouring channels side by side. Then, RESIDUES_TOGETHER, a work-item may own all residues and take
+ * them by turns at each tile, GROUP_IN being at most CHUNK: their x stays in the first cache. ROWS: y has neighbours of W side
+ * by side, in rows of at least half a vector of positions. Then a work-item owns all residues of W, positions go along rows,
+ * and squares of positions x channels are turned to be stored. Else outputs are stored one by one.
+ *
+ * packed holds the weights in the order of use: [group][m
  * block][residue d][residue h][residue w][block of c][tap d][tap h][tap w][c][VECTORS*VECTOR], then the bias [group][m
  * block][VECTORS*VECTOR]; channels past the last are zero and never stored.
  *
- * Required: what layer.cl asks, what phases.cl asks for D, H and W, EACH_ITS_OWN Y_CHANNELS_LAST ROWS STREAM VECTOR VECTORS TILE
- * TILES (at most so many a work-item) BLOCK_C CHUNK (a multiple of it), MIN_OFFSET_ for D H W. */
+ * Required: what layer.cl asks, what phases.cl asks for D, H and W, EACH_ITS_OWN Y_CHANNELS_LAST ROWS ALONG_ROWS
+ * RESIDUES_TOGETHER STREAM VECTOR VECTORS TILE TILES (at most so many a work-item) BLOCK_C CHUNK (a multiple of it),
+ * MIN_OFFSET_ for D H W. */
 #include "common.cl"
 #include "layer.cl"
 #include "pad.cl"
@@ -73,7 +78,7 @@ static inline residue_t residue_of(ulong *item) {
   return a;
 }
 
-/* The same but for those that a work-item owns all of. */
+/* The same without those that a work-item owns all of: the first of them. */
 static inline residue_t common_residue(ulong *item) {
   residue_t a = {0, 0, 0};
   if (RESIDUES_TOGETHER) return a;

@@ -1,8 +1,10 @@
 /* test_command.c: what `tconv3d` promises to scripts: exit status, one line of error, nothing on stdout and no file after a
  * failure. Wrong uses are refused before any device is opened, so all of them run without OpenCL platforms. */
 #define _GNU_SOURCE
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -273,6 +275,32 @@ static void without_a_platform_every_command_says_so(void **state) {
   launch_keeps(l, "y.npy", "run x.npy w.npy y.npy", 1, "OpenCL");
 }
 
+/* What the doctor says of the environment tells whether the command asked for it. */
+static bool binds_threads(const struct launch *l) {
+  struct process_result result;
+  launch(l, NO_PLATFORM, "doctor", &result);
+  const bool binds = strstr(result.out, "POCL_AFFINITY=1") != NULL;
+  process_free(&result);
+  return binds;
+}
+
+/* PoCL would bind them to processors that whoever started the command keeps it from. */
+static void threads_are_bound_only_where_all_processors_are_allowed(void **state) {
+  cpu_set_t allowed, one;
+  const char *kept = getenv("POCL_AFFINITY");
+  if (kept || sched_getaffinity(0, sizeof allowed, &allowed) || CPU_COUNT(&allowed) != sysconf(_SC_NPROCESSORS_CONF)) skip();
+  assert_true(binds_threads(*state));
+  if (CPU_COUNT(&allowed) == 1) return;
+  size_t last = CPU_SETSIZE - 1;
+  while (!CPU_ISSET(last, &allowed)) --last;
+  CPU_ZERO(&one);
+  CPU_SET(last, &one);
+  assert_int_equal(sched_setaffinity(0, sizeof one, &one), 0);
+  const bool binds = binds_threads(*state);
+  assert_int_equal(sched_setaffinity(0, sizeof allowed, &allowed), 0);
+  assert_false(binds);
+}
+
 static void a_text_that_is_no_list_of_tunings_is_refused_by_its_line(void **state) {
   static const char no_device[] = "tconv3d tunings 1\n\nlayer 1 1 1 1,1,1\n", binary[] = "tconv3d tunings 1\n\0\n";
   const struct launch *l = *state;
@@ -301,6 +329,7 @@ int main(int argc, char **argv) {
       cmocka_unit_test(layers_that_break_a_rule_are_refused_without_a_device),
       cmocka_unit_test(arrays_that_do_not_fit_are_refused_without_a_device),
       cmocka_unit_test(without_a_platform_every_command_says_so),
+      cmocka_unit_test(threads_are_bound_only_where_all_processors_are_allowed),
       cmocka_unit_test(a_text_that_is_no_list_of_tunings_is_refused_by_its_line),
       cmocka_unit_test(the_cache_is_shown_and_cleared_without_a_device),
   };

@@ -90,6 +90,19 @@ static void depthwise_layers_go_with_channels_last(void **state) {
   }
 }
 
+/* Several residues of each axis, not all with an output at its end; images along rows and, with short ones, beside each other;
+ * depthwise and not. */
+static void residues_take_turns_with_channels_last(void **state) {
+  static const struct row row = {"channels", NULL, {VIEW_LAST, VIEW_DENSE, VIEW_LAST_PADDED}};
+  static const int64_t groups[] = {1, 1, 16, 2}, outs[] = {21, 16, 16, 10}, widths[] = {13, 3, 14, 2};
+  for (size_t i = 0; i < sizeof groups / sizeof *groups; ++i) {
+    struct asked asked = {.desc = layer_of(16, outs[i], groups[i], widths[i]), .seed = seed + i, .beta = i % 2 ? 0.5 : 0};
+    for (int a = 0; a < 3; ++a) asked.desc.stride[a] = 2 + (a == 2), asked.desc.kernel_size[a] = 3, asked.desc.padding[a] = 1;
+    asked.epilogue = (tconv3d_epilogue){.activation = TCONV3D_PRELU, .affine = 1};
+    assert_int_equal(check_row(*state, asked, &row), 1);
+  }
+}
+
 /* Rows of x turned so that channels lie side by side, in whole squares of a vector and in parts, rows shorter than a vector,
  * two groups, and chunks of channels the last of which is short; of all types, and channels last to begin with. */
 static void x_is_turned_for_vectors_of_channels(void **state) {
@@ -154,14 +167,16 @@ static void results_stored_past_the_caches_keep_what_lies_between(void **state) 
                                     {"phase", "4 channels x", {VIEW_PADDED, VIEW_DENSE, VIEW_LAST}},
                                     {"rows", "4 channels x", {VIEW_PADDED, VIEW_DENSE, VIEW_LAST}},
                                     {"channels", NULL, {VIEW_PADDED, VIEW_DENSE, VIEW_LAST}},
-                                    {"channels", NULL, {VIEW_PADDED, VIEW_DENSE, VIEW_LAST_PADDED}}};
+                                    {"channels", NULL, {VIEW_PADDED, VIEW_DENSE, VIEW_LAST_PADDED}},
+                                    {"channels", NULL, {VIEW_PADDED, VIEW_DENSE, VIEW_PADDED}},
+                                    {"channels", NULL, {VIEW_PADDED, VIEW_DENSE, VIEW_ROWS}}};
   const struct rig *rig = *state;
   t3_slot *slot = (t3_slot *)(uintptr_t)t3_context_slot(rig->context, NULL);
   uint64_t cache_bytes = slot->info.cache_bytes;
   slot->info.cache_bytes = 1;
   for (size_t i = 0; i < sizeof rows / sizeof *rows; ++i)
     for (uint64_t s = 0; s < 4; ++s) { /* y lies at a line of the cache, or not */
-      struct asked asked = {.desc = i < 6 ? layer_of(2, 4, 1, 24) : layer_of(2, 32, 1, 5), .seed = seed + 10 * i + s};
+      struct asked asked = {.desc = i < 6 || i > 7 ? layer_of(2, 4, 1, 24) : layer_of(2, 32, 1, 5), .seed = seed + 10 * i + s};
       assert_int_equal(check_row(rig, asked, &rows[i]), 1);
     }
   slot->info.cache_bytes = cache_bytes;
@@ -243,6 +258,7 @@ int main(void) {
       cmocka_unit_test(residuals_in_place_are_added_once_with_channels_last),
       cmocka_unit_test(residuals_in_place_lie_in_any_layout),
       cmocka_unit_test(depthwise_layers_go_with_channels_last),
+      cmocka_unit_test(residues_take_turns_with_channels_last),
       cmocka_unit_test(x_is_turned_for_vectors_of_channels),
       cmocka_unit_test(blocks_of_rows_are_turned_into_channels),
       cmocka_unit_test(results_stored_past_the_caches_keep_what_lies_between),

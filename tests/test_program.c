@@ -71,17 +71,20 @@ static void the_key_changes_with_variables_that_steer_the_compiler_only(void **s
   t3_text steered = key_with(*state, 1);
   unsetenv("CL_CONFIG_CPU_TARGET_ARCH");
   assert_false(same_key(plain, steered));
-  plain = key_with(*state, 1);
-  const char *before = getenv("POCL_CACHE_DIR");
-  char *kept = before ? strdup(before) : NULL;
-  setenv("POCL_CACHE_DIR", "/nonexistent", 1);
-  t3_text elsewhere = key_with(*state, 1);
-  if (kept)
-    setenv("POCL_CACHE_DIR", kept, 1);
-  else
-    unsetenv("POCL_CACHE_DIR");
-  free(kept);
-  assert_true(same_key(plain, elsewhere));
+  static const char *const others[][2] = {{"POCL_CACHE_DIR", "/nonexistent"}, {"POCL_AFFINITY", "0"}};
+  for (size_t i = 0; i < 2; ++i) {
+    plain = key_with(*state, 1);
+    const char *before = getenv(others[i][0]);
+    char *kept = before ? strdup(before) : NULL;
+    setenv(others[i][0], others[i][1], 1);
+    t3_text changed = key_with(*state, 1);
+    if (kept)
+      setenv(others[i][0], kept, 1);
+    else
+      unsetenv(others[i][0]);
+    free(kept);
+    assert_true(same_key(plain, changed));
+  }
 }
 
 static void every_embedded_source_has_no_include_left(void **state) {

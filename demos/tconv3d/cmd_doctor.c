@@ -67,23 +67,12 @@ static void print_icds(void) {
 
 static void print_environment(void) {
   static const char *const names[] = {
-      "TCONV3D_CACHE_DIR",
-      "TCONV3D_DEVICE",
-      "TCONV3D_FEATURES",
-      "TCONV3D_MAX_LAUNCH_US",
-      "TCONV3D_SELF_TEST",
-      "TCONV3D_VECTOR_WIDTH",
-      "XDG_CACHE_HOME",
-      "OCL_ICD_VENDORS",
-      "OPENCL_LAYERS",
-      "LD_LIBRARY_PATH",
-      "POCL_DEVICES",
-      "POCL_CACHE_DIR",
-      "POCL_MEMORY_LIMIT",
-      "POCL_MAX_PTHREAD_COUNT",
-      "RUSTICL_ENABLE",
-      "CUDA_VISIBLE_DEVICES",
-      "CL_CONFIG_CPU_TARGET_ARCH",
+      "TCONV3D_CACHE_DIR",     "TCONV3D_DEVICE",       "TCONV3D_FEATURES",
+      "TCONV3D_MAX_LAUNCH_US", "TCONV3D_SELF_TEST",    "TCONV3D_VECTOR_WIDTH",
+      "XDG_CACHE_HOME",        "OCL_ICD_VENDORS",      "OPENCL_LAYERS",
+      "LD_LIBRARY_PATH",       "POCL_AFFINITY",        "POCL_DEVICES",
+      "POCL_CACHE_DIR",        "POCL_MEMORY_LIMIT",    "POCL_MAX_PTHREAD_COUNT",
+      "RUSTICL_ENABLE",        "CUDA_VISIBLE_DEVICES", "CL_CONFIG_CPU_TARGET_ARCH",
   };
   printf("environment\n");
   int shown = 0;

@@ -98,8 +98,9 @@ static void set_environment(void) {
   free(longer);
 }
 
-/* PoCL leaves its threads to the system, which in every third process had two of them share a core for whole calls, with another
- * one idle (measured: 20 ms instead of 12.9). It binds them if asked, though to all processors, whatever a caller allowed. */
+/* PoCL leaves its threads to the system, which in every third process had two of them share a core for whole calls, with
+ * another one idle (measured: 20 ms instead of 12.9). It binds them if asked, though to all processors, whatever a caller
+ * allowed. */
 static void bind_threads(void) {
   cpu_set_t allowed;
   if (sched_getaffinity(0, sizeof allowed, &allowed) == 0 && CPU_COUNT(&allowed) == sysconf(_SC_NPROCESSORS_CONF))

@@ -197,7 +197,7 @@ static double taken(const t3_problem *problem, const struct block *block) {
 /* What a body gains by channels side by side in x, where multiply-adds count and not loads (measured). */
 static double together_factor(const t3_problem *problem, const struct block *block) {
   if (problem->fma_width < problem->width || block->vectors == 1) return 0.95;
-  return block->vectors == 2 ? 0.94 : 0.88;
+  return block->vectors == 2 ? 0.9 : 0.88;
 }
 
 /* Of a vector of outputs: as it is, turned with others, some of them past a row's end, or one by one, which takes 2.5 cycles
@@ -221,7 +221,7 @@ static double cost(const t3_problem *asked, const t3_variant *variant) {
   double body = t3_body_cycles(problem, block.width, products, (double)(2 * block.vectors) + values, 1);
   /* Measured: lines of the cache and addresses. */
   if (layer->group_in > 1) body *= channels_together(problem, &block) == 1 ? 1.05 : together_factor(problem, &block);
-  if (t3_step(problem, T3_W) > 1) body += t3_far_cycles(problem, &padded) / 5;
+  if (t3_step(problem, T3_W) > 1 && channels_together(problem, &block) == 1) body += t3_far_cycles(problem, &padded) / 5;
   double tiles = (double)t3_ceil_div(all_positions(problem), block.tile);
   tiles *= (double)channel_blocks(problem, &block);
   double stores = (double)(block.tile * block.vectors) * store_cycles(problem, &block);
