@@ -18,11 +18,12 @@ static int set_up(void **state) {
   return rig_set_up(state);
 }
 
-/* ---- the epilogue in double ---- */
+/* ---- the epilogue, exactly enough ---- */
 
 /* A number and how far off what is computed may be. */
 struct number {
-  double value, bound;
+  long double value;
+  double bound;
 };
 
 struct finish {
@@ -36,23 +37,23 @@ static double constant(const struct finish *f, double value) {
 }
 
 /* a*b + c, rounded once; b is exact. */
-static struct number multiply_add(const struct finish *f, struct number a, double b, double c) {
+static struct number multiply_add(const struct finish *f, struct number a, double b, long double c) {
   struct number result = {a.value * b + c, a.bound * fabs(b)};
-  result.bound += f->unit * (fabs(result.value) + result.bound) + f->least;
+  result.bound += f->unit * ((double)fabsl(result.value) + result.bound) + f->least;
   return result;
 }
 
-static double activated(const struct finish *f, double v) {
+static long double activated(const struct finish *f, long double v) {
   double low = constant(f, f->asked->epilogue.low), high = constant(f, f->asked->epilogue.high);
   switch (f->asked->epilogue.activation) {
   case TCONV3D_RELU: return v < 0 ? 0 : v;
   case TCONV3D_LEAKY_RELU: return v < 0 ? v * low : v;
   case TCONV3D_PRELU: return v < 0 ? v * f->slope : v;
-  case TCONV3D_ELU: return v < 0 ? low * expm1(v) : v;
-  case TCONV3D_SILU: return v / (1 + exp(-v));
-  case TCONV3D_GELU: return v / 2 * erfc(-v * sqrt(0.5));
-  case TCONV3D_SIGMOID: return 1 / (1 + exp(-v));
-  case TCONV3D_TANH: return tanh(v);
+  case TCONV3D_ELU: return v < 0 ? low * expm1l(v) : v;
+  case TCONV3D_SILU: return v / (1 + expl(-v));
+  case TCONV3D_GELU: return v / 2 * erfcl(-v * sqrtl(0.5L));
+  case TCONV3D_SIGMOID: return 1 / (1 + expl(-v));
+  case TCONV3D_TANH: return tanhl(v);
   case TCONV3D_CLAMP: return v < low ? low : v > high ? high : v;
   default: return v;
   }
@@ -84,17 +85,18 @@ static double evaluation_error(const struct finish *f, double v, double result) 
 }
 
 static struct number activate(const struct finish *f, struct number v) {
-  double result = activated(f, v.value), bound = v.bound * steepness(f);
-  return (struct number){result, bound + evaluation_error(f, v.value, fabs(result) + bound)};
+  long double result = activated(f, v.value);
+  double bound = v.bound * steepness(f), size = (double)fabsl(result) + bound;
+  return (struct number){result, bound + evaluation_error(f, (double)v.value, size)};
 }
 
 static struct number finished(const struct finish *f, struct number v, double residual, double old) {
   const tconv3d_epilogue *e = &f->asked->epilogue;
   if (e->affine == 1) v = multiply_add(f, v, f->scale, f->shift);
   v = activate(f, v);
-  if (e->residual != 0.0) v = multiply_add(f, v, 1, constant(f, e->residual) * residual);
+  if (e->residual != 0.0) v = multiply_add(f, v, 1, (long double)constant(f, e->residual) * residual);
   if (e->affine == 2) v = multiply_add(f, v, f->scale, f->shift);
-  if (f->asked->beta != 0.0) v = multiply_add(f, v, 1, constant(f, f->asked->beta) * old);
+  if (f->asked->beta != 0.0) v = multiply_add(f, v, 1, (long double)constant(f, f->asked->beta) * old);
   return v;
 }
 
@@ -118,11 +120,11 @@ static void judge(const struct call *call) {
                              .scale = value_at(&t[CALL_SCALE], m),
                              .shift = value_at(&t[CALL_SHIFT], m)};
     double old = target->values[i], residual = asked->in_place ? old : value_at(&t[CALL_RESIDUAL], i);
-    const struct number v = finished(&f, (struct number){(double)sums.value[i], exact_bound(&sums, i)}, residual, old);
+    const struct number v = finished(&f, (struct number){sums.value[i], exact_bound(&sums, i)}, residual, old);
     double stored = typed_value(target->type, call->result, i);
-    if (exact_stored(target->type, stored, (long double)v.value, v.bound)) continue;
+    if (exact_stored(target->type, stored, v.value, v.bound)) continue;
     snprintf(why, sizeof why,
-             "y[%zu] of channel %zu is %.17g; before it is stored it must be %.17g to within %.3g, of the sum %.17Lg", i, m,
+             "y[%zu] of channel %zu is %.17g; before it is stored it must be %.17Lg to within %.3g, of the sum %.17Lg", i, m,
              stored, v.value, v.bound, sums.value[i]);
     call_needs(call, false, why);
   }
