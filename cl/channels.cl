@@ -2,8 +2,8 @@
  * memory.
  *
  * The phases are those of phase.cl. Here the lanes of a vector are neighbouring output channels, and a value of x is broadcast
- * to them: rows may have any length. A work-item owns VECTORS vectors of channels of one residue of D, of H and of W, and a run
- * of positions (t_d, t_h, t_w, image) one after another, along rows (ALONG_ROWS) or with the image changing fastest; it takes
+ * to them: rows may have any length. A work-item owns VECTORS vectors of channels of a residue of D, H and W, and a run of
+ * positions (t_d, t_h, t_w, image) one after another, along rows (ALONG_ROWS) or with the image changing fastest; it takes
  * TILE of them at a time, and leaves out the taps that none of the tile has inside x:
  *
  *   sums[i][v] += packed[c][tap][v] * x[c][position i + offset of tap]
@@ -353,13 +353,13 @@ T3_SINGLE void channels(ulong items, __global const REAL *restrict x, ulong x_st
 
   owned_t owned[RESIDUES_OWNED];
   tap_t taps[MOST_TAPS], inside[MOST_TAPS];
+  /* Offsets and sizes are below INT_MAX / 4. */
   const range_t everywhere = {{INT_MIN / 2, INT_MIN / 2, INT_MIN / 2}, {INT_MAX / 2, INT_MAX / 2, INT_MAX / 2}};
   int listed = 0;
-  for (ulong r = 0; r < RESIDUES_OWNED; ++r) {
+  for (uint r = 0; r < RESIDUES_OWNED; ++r) {
     ulong index = r;
-    residue_t a = common;
-    if (RESIDUES_OWNED > 1) a.w = index % RESIDUES_W, index /= RESIDUES_W;
-    if (RESIDUES_TOGETHER) a.h = index % RESIDUES_H, a.d = index / RESIDUES_H;
+    residue_t a = residue_of(&index);
+    a.d += common.d, a.h += common.h, a.w += common.w;
     owned[r] = owned_of(a, count, out, y_step);
     owned[r].begin = listed;
     owned[r].taps = list_taps(taps + listed, &owned[r], everywhere, in, x_step);

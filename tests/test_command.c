@@ -285,11 +285,16 @@ static bool binds_threads(const struct launch *l) {
 }
 
 /* PoCL would bind them to processors that whoever started the command keeps it from. */
-static void threads_are_bound_only_where_all_processors_are_allowed(void **state) {
+static void threads_are_bound_where_there_is_one_for_each_processor(void **state) {
   cpu_set_t allowed, one;
-  const char *kept = getenv("POCL_AFFINITY");
-  if (kept || sched_getaffinity(0, sizeof allowed, &allowed) || CPU_COUNT(&allowed) != sysconf(_SC_NPROCESSORS_CONF)) skip();
+  if (getenv("POCL_AFFINITY") || getenv("POCL_MAX_PTHREAD_COUNT") || sched_getaffinity(0, sizeof allowed, &allowed) ||
+      CPU_COUNT(&allowed) != sysconf(_SC_NPROCESSORS_CONF))
+    skip();
   assert_true(binds_threads(*state));
+  setenv("POCL_MAX_PTHREAD_COUNT", "1", 1); /* PoCL ends the process if there are more than processors */
+  const bool binds_some = binds_threads(*state);
+  unsetenv("POCL_MAX_PTHREAD_COUNT");
+  assert_false(binds_some);
   if (CPU_COUNT(&allowed) == 1) return;
   size_t last = CPU_SETSIZE - 1;
   while (!CPU_ISSET(last, &allowed)) --last;
@@ -329,7 +334,7 @@ int main(int argc, char **argv) {
       cmocka_unit_test(layers_that_break_a_rule_are_refused_without_a_device),
       cmocka_unit_test(arrays_that_do_not_fit_are_refused_without_a_device),
       cmocka_unit_test(without_a_platform_every_command_says_so),
-      cmocka_unit_test(threads_are_bound_only_where_all_processors_are_allowed),
+      cmocka_unit_test(threads_are_bound_where_there_is_one_for_each_processor),
       cmocka_unit_test(a_text_that_is_no_list_of_tunings_is_refused_by_its_line),
       cmocka_unit_test(the_cache_is_shown_and_cleared_without_a_device),
   };

@@ -147,8 +147,7 @@ static void some_variants_are_right_wherever_vectors_rows_and_planes_end(void **
       {1, 2, 3, 1, {2, 3, 7}, {5, 5, 5}, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}},   /* stride 3: stores by elements */
       {1, 2, 2, 1, {2, 3, 31}, {3, 3, 3}, {1, 1, 1}, {2, 2, 2}, {2, 3, 1}},  /* taps outside x */
       {1, 1, 1, 1, {2, 2, 2}, {1, 1, 1}, {4, 4, 4}, {0, 0, 0}, {1, 1, 1}},   /* holes */
-      {2, 5, 37, 1, {2, 3, 21}, {2, 3, 4}, {1, 2, 3}, {0, 1, 0}, {1, 1, 1}}, /* squares of channels and places, three residues
-                                                                              */
+      {2, 5, 37, 1, {2, 3, 21}, {2, 3, 4}, {1, 2, 3}, {0, 1, 0}, {1, 1, 1}}, /* turned squares, three residues */
       {1, 70, 20, 1, {2, 2, 18}, {3, 3, 3}, {2, 2, 4}, {1, 1, 1}, {1, 1, 1}} /* the same by chunks, a residue without a tap */
   };
   for (size_t i = 0; i < sizeof rows / sizeof *rows; ++i) {

@@ -103,6 +103,7 @@ static void set_environment(void) {
  * allowed. */
 static void bind_threads(void) {
   cpu_set_t allowed;
+  if (getenv("POCL_MAX_PTHREAD_COUNT")) return; /* more than processors, it would end here; fewer, be on the first ones */
   if (sched_getaffinity(0, sizeof allowed, &allowed) == 0 && CPU_COUNT(&allowed) == sysconf(_SC_NPROCESSORS_CONF))
     setenv("POCL_AFFINITY", "1", 0);
 }

@@ -167,6 +167,9 @@ bool t3_epilogue_has_channels(const tconv3d_epilogue *epilogue);
  * epilogue has for each channel, the residual as the last argument, and the bytes of both. */
 void t3_end_recipe(const t3_problem *problem, int64_t packed_count, t3_recipe *recipe);
 
+/* Bytes of the last cache that a layer may count on: a virtual machine is told its host's, which serves others too. */
+uint64_t t3_cache_share(const tconv3d_device_info *device);
+
 /* Multiply-adds that a device does a second at best, by its compute units, clock (assumed) and vectors; for costs only. */
 double t3_device_rate(const tconv3d_device_info *device);
 /* The same for cycles of one CPU core, spread over all of them, and for floats that go to or from memory. */

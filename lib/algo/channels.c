@@ -18,8 +18,8 @@ struct block {
 enum {
   MAX_TAPS = 1024,   /* a work-item keeps that many offsets */
   MAX_RESIDUES = 64, /* of an axis: the length of the tables in the program */
-  /* Weights come from far once for all tiles of a work-item: 48 of them gained up to a fifth over 16, their sums, 72 KiB at
-   * most, and a chunk of weights sharing the second cache. */
+  /* Weights come from far once for all tiles of a work-item: 48 of them gained up to a fifth over 16, and of two residues of W
+   * up to 4 % over 24; their sums and a chunk of weights share the second cache. */
   LEAST_TILES = 16,
   MOST_TILES = 48,
   CHUNK_BYTES = 64 << 10, /* up to a fifth faster than 128 KiB, with so many tiles */
@@ -147,19 +147,34 @@ static bool goes_along_rows(const t3_problem *problem, const struct block *block
   return stores_rows(problem, block) || t3_positions(problem, T3_W) >= 2 * block->tile;
 }
 
-/* Of a tile's loops. */
+/* Of turning and storing the squares of a tile's positions, all residues of W; a row's last one is another. */
+static double square_rounds(const t3_problem *problem, const struct block *block) {
+  if (!stores_rows(problem, block)) return 0;
+  int64_t stride = t3_output_step(&problem->layer.axis[T3_W]), row = t3_positions(problem, T3_W);
+  double width = (double)block->width, turned = (double)stride * (2 * width + 4 * (1 + 2 * width));
+  double square = t3_sums_rounds(block->width, 1, 1, stride, block->width) + turned + width;
+  return (double)block->vectors * square * (double)(block->tile * t3_ceil_div(row, block->width)) / (double)row;
+}
+
+/* Of a tile's loops, for all residues of a work-item. */
 static double tile_rounds(const t3_problem *problem, const struct block *block) {
   double taps = (double)taps_of(problem), channels = (double)problem->layer.group_in;
   double chunks = (double)t3_ceil_div(problem->layer.group_in, chunk_of(problem, block));
   double sums = (double)(block->tile * (block->vectors + 1)), lanes = (double)(block->tile * block->vectors * block->width);
-  return channels * (1 + taps * (2 + (double)block->vectors + sums)) + chunks * (2 * sums + (double)block->tile + taps + 1) +
-         2 * sums + lanes + (double)(2 * block->tile);
+  double residue = channels * (1 + taps * (2 + (double)block->vectors + sums)) +
+                   chunks * (2 * sums + (double)block->tile + 3 * (taps + 1)) + 2 * sums + lanes + (double)(2 * block->tile);
+  return (double)residues_owned(problem, block) * residue + square_rounds(problem, block);
 }
 
-/* The most even parts of count, at least so many and few more. */
+/* Tiles of a work-item: the sums of 96, 144 KiB at most, wait on its stack, of as many as it owns residues of W. */
+static int64_t most_tiles(const t3_problem *problem, const struct block *block) {
+  return stores_rows(problem, block) ? t3_min(MOST_TILES, 2 * MOST_TILES / residues_owned(problem, block)) : MOST_TILES;
+}
+
+/* The most even parts of count, at least so many and few more, where a part more or less counts. */
 static int64_t even_part(int64_t count, int64_t parts) {
   int64_t best = t3_ceil_div(count, parts), least = best * parts - count;
-  for (int64_t more = parts + 1; more <= parts + parts / 4 && least; ++more) {
+  for (int64_t more = parts + 1; more <= parts + t3_min(parts / 4, 64) && least; ++more) {
     int64_t part = t3_ceil_div(count, more), past = part * more - count;
     if (past < least) best = part, least = past;
   }
@@ -167,15 +182,16 @@ static int64_t even_part(int64_t count, int64_t parts) {
 }
 
 /* Positions of a work-item: all of them, or even parts of them, as large as leaves every unit some; whole rows where these are
- * stored. Runtimes hand out half of all work-items at once, so the last ones cannot make up for uneven ones. */
+ * stored and enough. Runtimes hand out half of all work-items at once, so the last ones cannot make up for uneven ones. */
 static int64_t run_of(const t3_problem *problem, const struct block *block) {
-  int64_t all = all_positions(problem), tiles = t3_ceil_div(all, block->tile), kept = residues_owned(problem, block);
-  int64_t others = channel_blocks(problem, block) * residues_of(problem) / kept;
+  int64_t all = all_positions(problem), tiles = t3_ceil_div(all, block->tile), owned = residues_owned(problem, block);
+  int64_t others = channel_blocks(problem, block) * residues_of(problem) / owned;
   int64_t wanted = t3_ceil_div(ITEMS_A_UNIT * t3_max(problem->device.compute_units, 1), others);
-  int64_t most = t3_blocks_in_time(problem, (double)kept * tile_rounds(problem, block), MOST_TILES);
-  int64_t runs = t3_max(t3_ceil_div(tiles, most), t3_min(wanted, t3_ceil_div(tiles, LEAST_TILES)));
+  int64_t most = t3_blocks_in_time(problem, tile_rounds(problem, block), most_tiles(problem, block));
+  int64_t least = t3_max(LEAST_TILES / owned, 1);
+  int64_t runs = t3_max(t3_ceil_div(tiles, most), t3_min(wanted, t3_ceil_div(tiles, least)));
   int64_t row = t3_positions(problem, T3_W), rows = most * block->tile / row;
-  if (!stores_rows(problem, block) || !rows) return block->tile * t3_ceil_div(tiles, runs);
+  if (!stores_rows(problem, block) || !rows || all / row < runs) return block->tile * t3_ceil_div(tiles, runs);
   return row * even_part(all / row, t3_max(t3_ceil_div(all / row, rows), runs));
 }
 
@@ -251,7 +267,7 @@ static void define_all(const t3_problem *problem, const struct block *block, boo
   t3_define(defines, "VECTOR", block->width);
   t3_define(defines, "VECTORS", block->vectors);
   t3_define(defines, "TILE", block->tile);
-  t3_define(defines, "TILES", MOST_TILES);
+  t3_define(defines, "TILES", most_tiles(problem, block));
   t3_define(defines, "BLOCK_C", channels_together(problem, block));
   t3_define(defines, "CHUNK", chunk_of(problem, block));
   t3_define_min_offsets(defines, problem);
@@ -267,7 +283,7 @@ static tconv3d_status recipe(const t3_problem *asked, const t3_variant *variant,
   int64_t read[5];
   t3_read_strides(problem, &padded, read);
   int64_t blocks = channel_blocks(problem, &block) * residues_of(problem), run = run_of(problem, &block);
-  int64_t kept = residues_owned(problem, &block);
+  int64_t owned = residues_owned(problem, &block);
   define_all(problem, &block, each_its_own(asked), &recipe->defines);
   recipe->deterministic = true;
   recipe->workspace_bytes = t3_padded_bytes(problem, &padded);
@@ -276,11 +292,11 @@ static tconv3d_status recipe(const t3_problem *asked, const t3_variant *variant,
   t3_add_pad(problem, &padded, block.width, recipe);
   t3_launch *main = &recipe->run[recipe->num_run++];
   *main = (t3_launch){.kernel = "channels", .local = 1};
-  main->items = blocks / kept * t3_ceil_div(all_positions(problem), run);
-  /* Beside the tiles: each tap, with every chunk, and storing channel after channel or square after square. */
-  double taps = (double)(4 * taps_of(problem) * t3_ceil_div(layer->group_in, chunk_of(problem, &block)));
-  double tile = tile_rounds(problem, &block), squares = (double)(2 * block.vectors * block.width);
-  main->rounds = t3_whole_rounds((double)kept * ((double)t3_ceil_div(run, block.tile) * tile + taps) + squares);
+  main->items = blocks / owned * t3_ceil_div(all_positions(problem), run);
+  /* Beside the tiles: positions, taps, channel after channel, and squares of rows that a run begins and ends within. */
+  double taps = (double)(4 * taps_of(problem) * owned), singly = (double)(2 * block.vectors * block.width);
+  double rounds = (double)t3_ceil_div(run, block.tile) * tile_rounds(problem, &block) + taps + singly;
+  main->rounds = t3_whole_rounds(rounds + (double)(2 * block.width) * square_rounds(problem, &block) / (double)block.tile);
   T3_ARGS(main, t3_x_arg(&padded), {T3_PACKED, 0}, {T3_Y, 0}, {T3_NUMBER, layer->batch}, T3_STRIDES(read),
           {T3_NUMBER, axis[T3_D].in}, {T3_NUMBER, axis[T3_H].in}, {T3_NUMBER, axis[T3_W].in}, T3_STRIDES(layer->y.stride),
           {T3_NUMBER, axis[T3_D].out}, {T3_NUMBER, axis[T3_H].out}, {T3_NUMBER, axis[T3_W].out}, {T3_NUMBER, run});

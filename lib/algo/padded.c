@@ -165,11 +165,10 @@ static bool padded_count(const t3_problem *problem, const t3_padded *padded, int
 }
 
 enum {
-  CACHE_LINE = 64,       /* bytes */
-  CACHE_SHARE = 8 << 20, /* of the last cache, for a core: a virtual machine is told its host's, which serves others too */
-  CACHE_WAY = 1 << 17,   /* of the second cache: 1 MiB in 8 ways, or more */
-  MAX_FACTOR = 1 << 16,  /* of a stride or kernel size: they are multiplied by a few hundred positions or weights */
-  MAX_SLACK = 8 * 16     /* of a short line's block */
+  CACHE_LINE = 64,      /* bytes */
+  CACHE_WAY = 1 << 17,  /* of the second cache: 1 MiB in 8 ways, or more */
+  MAX_FACTOR = 1 << 16, /* of a stride or kernel size: they are multiplied by a few hundred positions or weights */
+  MAX_SLACK = 8 * 16    /* of a short line's block */
 };
 
 static bool check_axis(const t3_problem *problem, int a, char *why, size_t capacity) {
@@ -290,8 +289,7 @@ double t3_store_cycles(const t3_problem *problem, int64_t vectors, int64_t width
 
 bool t3_streams(const t3_problem *problem, int64_t row, int64_t block) {
   int64_t size = problem->real_size;
-  uint64_t y_bytes = (uint64_t)(problem->layer.y_count * size), share = problem->device.compute_units * (uint64_t)CACHE_SHARE;
-  uint64_t cache = problem->device.cache_bytes < share ? problem->device.cache_bytes : share;
+  uint64_t y_bytes = (uint64_t)(problem->layer.y_count * size), cache = t3_cache_share(&problem->device);
   bool whole_lines = row * size % CACHE_LINE == 0 && block * size % CACHE_LINE == 0;
   return whole_lines && t3_is_real(problem, t3_target_type(problem)) && problem->beta == 0 && cache && y_bytes > cache / 4;
 }

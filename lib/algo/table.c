@@ -138,6 +138,11 @@ double t3_cycles_to_seconds(const tconv3d_device_info *device, double cycles) {
   return cycles / (units * 2.5e9) * (device->type & CL_DEVICE_TYPE_GPU ? 32 : 1);
 }
 
+uint64_t t3_cache_share(const tconv3d_device_info *device) {
+  const uint64_t of_unit = 8 << 20;
+  return device->cache_bytes < device->compute_units * of_unit ? device->cache_bytes : device->compute_units * of_unit;
+}
+
 double t3_stream_seconds(const tconv3d_device_info *device, int64_t floats) {
   double bytes = (double)floats * sizeof(float);
   return bytes / (bytes > (double)device->cache_bytes ? 20e9 : 60e9); /* measured on two cores */

@@ -38,10 +38,11 @@ static bool known_launches(const t3_recipe *a, const t3_recipe *b) {
   return known;
 }
 
-/* A cache as large for this y as the device's is for the plan's: what a kernel does depends on whether y outgrows it. */
+/* A cache as large for this y as the device's is for the plan's, of which it counts on a part: what a kernel does depends on
+ * whether y outgrows it. */
 static void scale_cache(const t3_problem *from, t3_problem *problem) {
   double part = (double)problem->layer.y_count / (double)from->layer.y_count;
-  uint64_t cache = from->device.cache_bytes;
+  uint64_t cache = t3_cache_share(&from->device);
   problem->device.cache_bytes = (uint64_t)((double)cache * part);
   if (cache && !problem->device.cache_bytes) problem->device.cache_bytes = 1;
 }
