@@ -22,12 +22,12 @@ enum {
    * up to 4 % over 24; their sums and a chunk of weights share the second cache. */
   LEAST_TILES = 16,
   MOST_TILES = 48,
-  CHUNK_BYTES = 64 << 10, /* up to a fifth faster than 128 KiB, with so many tiles */
-  ITEMS_A_UNIT = 4,       /* at least, with tiles enough: then compute units end within some 20 % of each other */
-  BLOCK_C = 16,           /* channels side by side in x that are taken together: a line of the cache, of float */
-  MOST_TURNED = 4,        /* residues of W that cl/lines.cl interleaves by shuffles */
-  MOST_TOGETHER = 64,     /* residues: a work-item keeps a list of taps of each */
-  TOGETHER_BYTES = 256 << 10
+  CHUNK_BYTES = 64 << 10,    /* up to a fifth faster than 128 KiB, with so many tiles */
+  ITEMS_A_UNIT = 4,          /* at least, with tiles enough: then compute units end within some 20 % of each other */
+  BLOCK_C = 16,              /* channels side by side in x that are taken together: a line of the cache, of float */
+  MOST_TURNED = 4,           /* residues of W that cl/lines.cl interleaves by shuffles */
+  MOST_TOGETHER = 64,        /* residues: a work-item keeps a list of taps of each */
+  TOGETHER_BYTES = 256 << 10 /* of all residues' weights, which then stay in the second cache beside x and y */
 };
 
 static bool applicable(const t3_problem *problem, char *why, size_t capacity) {
