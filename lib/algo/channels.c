@@ -1,5 +1,5 @@
 /* channels: dense phases with vectors of output channels, for CPU devices (cl/channels.cl has the maths and the layout). It
- * wins where rows are short and channels many: its lanes do not care for the length of a row. */
+ * wins where channels fill its vectors and are many: its lanes do not care for the length of a row. */
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
