@@ -36,6 +36,9 @@
 #define OFFSET_W(t) ((t)*DILATION_W - PADDING_W)
 #define READS_FROM FIRST_OF(OFFSET_W(0))
 #define READS_TO (FIRST_OF(OFFSET_W(KERNEL_W - 1)) + STRIDE_W * VECTOR)
+/* Rows taken at a time, column by column: many where neighbouring rows of x meet the same row of gy, few where each comes from
+ * memory, which delivers neighbours sooner. */
+#define STRIP (TAPS_H == 1 ? 4 : 64)
 
 /* A tensor and where the first channel of a block has its plane. */
 typedef struct {
@@ -96,32 +99,34 @@ static inline void add_rows(const planes_t *x, const planes_t *gy, const rows_t 
   /* From the first to the end of these rows all taps of H meet x. */
   const bool all_taps = kh + (TAPS_H - 1) * TAP_STEP_H < KERNEL_H;
   const int first = rows->first_h + (TAPS_H - 1) * OFFSET_STEP_H, end = all_taps ? rows->end_h : 0;
+  const int past = rows->end_h + (TAPS_H - 1) * OFFSET_STEP_H;
 
-  for (int iw = 0; iw < rows->in_w; iw += VECTOR) {
-    INT_VEC inside[KERNEL_W];
+  for (int strip = rows->first_h; strip < past; strip += STRIP)
+    for (int iw = 0; iw < rows->in_w; iw += VECTOR) {
+      INT_VEC inside[KERNEL_W];
 #pragma unroll
-    for (int t = 0; t < KERNEL_W; ++t) {
-      const INT_VEC i = lane + iw, ow = i * STRIDE_W + OFFSET_W(t);
-      inside[t] = (i < rows->in_w) & (ow >= 0) & (ow < rows->out_w);
+      for (int t = 0; t < KERNEL_W; ++t) {
+        const INT_VEC i = lane + iw, ow = i * STRIDE_W + OFFSET_W(t);
+        inside[t] = (i < rows->in_w) & (ow >= 0) & (ow < rows->out_w);
+      }
+      for (int ih = strip; ih < min(strip + STRIP, past); ++ih) {
+        const int oh = ih * STRIDE_H - PADDING_H + kh * DILATION_H;
+        if (oh < 0 || oh >= rows->out_h) continue;
+        const long from = gy->plane + (long)oh * rows->out_w + (long)iw * STRIDE_W, at = x->plane + (long)ih * rows->in_w + iw;
+        const bool whole = from + READS_FROM >= 0 && from + gy->first[BLOCK_M - 1] + READS_TO <= gy->count &&
+                           at + x->first[BLOCK_C - 1] + VECTOR <= x->count;
+        /* This row of the planes that the next slab meets first: nothing else would fetch them early. */
+#pragma unroll
+        for (int m = 0; m < BLOCK_M; ++m)
+#pragma unroll
+          for (int line = 0; line < STRIDE_W * VECTOR; line += CACHE_LINE)
+            PREFETCH(gy->all + from + gy->first[m] + rows->next + line);
+        if (whole && ih >= first && ih < end)
+          ADD_ROW(ALWAYS, X_WHOLE, GY_WHOLE)
+        else
+          ADD_ROW(SOMETIMES, X_PARTS, GY_PARTS)
+      }
     }
-    for (int ih = rows->first_h; ih < rows->end_h + (TAPS_H - 1) * OFFSET_STEP_H; ++ih) {
-      const int oh = ih * STRIDE_H - PADDING_H + kh * DILATION_H;
-      if (oh < 0 || oh >= rows->out_h) continue;
-      const long from = gy->plane + (long)oh * rows->out_w + (long)iw * STRIDE_W, at = x->plane + (long)ih * rows->in_w + iw;
-      const bool whole = from + READS_FROM >= 0 && from + gy->first[BLOCK_M - 1] + READS_TO <= gy->count &&
-                         at + x->first[BLOCK_C - 1] + VECTOR <= x->count;
-      /* This row of the planes that the next slab meets first: nothing else would fetch them early. */
-#pragma unroll
-      for (int m = 0; m < BLOCK_M; ++m)
-#pragma unroll
-        for (int line = 0; line < STRIDE_W * VECTOR; line += CACHE_LINE)
-          PREFETCH(gy->all + from + gy->first[m] + rows->next + line);
-      if (whole && ih >= first && ih < end)
-        ADD_ROW(ALWAYS, X_WHOLE, GY_WHOLE)
-      else
-        ADD_ROW(SOMETIMES, X_PARTS, GY_PARTS)
-    }
-  }
 #pragma unroll
   for (int j = 0; j < TAPS_H; ++j) {
     if (kh + j * TAP_STEP_H >= KERNEL_H) continue;

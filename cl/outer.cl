@@ -8,22 +8,23 @@
  * such tiles for all taps, and a chunk of x's lines: pieces of rows of W, an image's in the order of memory. It takes step
  * lines at a time, at most POSITIONS positions: turns their x into [c tile][position][VECTORS*VECTOR], then adds to all its
  * sums, which are kept beside; so x is read from memory once for M_TILES tiles, and gy once for C_TILES. Sums of a few lines
- * are added to sums of many, so errors grow slowly. Only pairs that exist are multiplied: an Inf in x or gy meets no zero of
- * ours.
+ * are added to sums of many, so errors grow slowly. Where a tile's sums are few, neighbouring positions add to SETS of them by
+ * turns: a multiply-add must wait for the last one to the same sum. Only pairs that exist are multiplied: an Inf in x or gy
+ * meets no zero of ours.
  *
  * PARTIAL 0: there is one chunk, and its sums go to gw. PARTIAL 1: they go to the workspace, [chunk][block][c tile][m][tap]
  * [VECTORS*VECTOR], and outer_sum adds the chunks in their order.
  *
- * Required: what layer.cl asks, VECTOR VECTORS BLOCK_M TAPS_W (divides KERNEL_W) C_TILES M_TILES POSITIONS PARTIAL; BETA as
- * gradient.cl says. */
+ * Required: what layer.cl asks, VECTOR VECTORS BLOCK_M TAPS_W (divides KERNEL_W) C_TILES M_TILES POSITIONS SETS PARTIAL; BETA
+ * as gradient.cl says. */
 #include "common.cl"
 #include "gradient.cl"
 #include "layer.cl"
 #include "pad.cl"
 
 #if !defined(VECTOR) || !defined(VECTORS) || !defined(BLOCK_M) || !defined(TAPS_W) || !defined(C_TILES) || \
-    !defined(M_TILES) || !defined(POSITIONS) || !defined(PARTIAL)
-#error "VECTOR, VECTORS, BLOCK_M, TAPS_W, C_TILES, M_TILES, POSITIONS and PARTIAL are required"
+    !defined(M_TILES) || !defined(POSITIONS) || !defined(SETS) || !defined(PARTIAL)
+#error "VECTOR, VECTORS, BLOCK_M, TAPS_W, C_TILES, M_TILES, POSITIONS, SETS and PARTIAL are required"
 #endif
 
 #define TAPS (KERNEL_D * KERNEL_H * KERNEL_W)
@@ -111,15 +112,15 @@ static inline void turn(__global const REAL *x, ulong volume, uint channels, uin
   }
 }
 
-/* One position: value i of a line, and those taps of the tile of which VALID(t) holds. */
-#define POSITION(VALID)                                                                                                    \
-  {                                                                                                                        \
-    VEC value[VECTORS];                                                                                                    \
-    _Pragma("unroll") for (int v = 0; v < VECTORS; ++v) value[v] = xs[i * VECTORS + v];                                    \
-    _Pragma("unroll") for (int t = 0; t < TAPS_W; ++t) if (VALID(t)) _Pragma("unroll") for (int m = 0; m < BLOCK_M; ++m) { \
-      const VEC broadcast = (VEC)row[m_at[m] + i * STRIDE_W + t * DILATION_W];                                             \
-      _Pragma("unroll") for (int v = 0; v < VECTORS; ++v) sums[m][t][v] = fma(broadcast, value[v], sums[m][t][v]);         \
-    }                                                                                                                      \
+/* Position i of a line, added to a set of sums, and those taps of the tile of which VALID(t) holds. */
+#define POSITION(set, i, VALID)                                                                                              \
+  {                                                                                                                          \
+    VEC value[VECTORS];                                                                                                      \
+    _Pragma("unroll") for (int v = 0; v < VECTORS; ++v) value[v] = xs[(i)*VECTORS + v];                                      \
+    _Pragma("unroll") for (int t = 0; t < TAPS_W; ++t) if (VALID(t)) _Pragma("unroll") for (int m = 0; m < BLOCK_M; ++m) {   \
+      const VEC broadcast = (VEC)row[m_at[m] + (i)*STRIDE_W + t * DILATION_W];                                               \
+      _Pragma("unroll") for (int v = 0; v < VECTORS; ++v) sums[set][m][t][v] = fma(broadcast, value[v], sums[set][m][t][v]); \
+    }                                                                                                                        \
   }
 #define ALWAYS(t) true
 #define INSIDE(t) ((uint)(ow + i * STRIDE_W + (t)*DILATION_W) < (uint)out.w)
@@ -127,13 +128,9 @@ static inline void turn(__global const REAL *x, ulong volume, uint channels, uin
 /* Adds to a tile's kept sums, or sets them if first, what tap (kd, kh) and TAPS_W taps from kw on give over the lines. */
 static inline void add_tile(const VEC *x, const line_t *lines, uint num_lines, __global const REAL *gy, const long *m_at,
                             extent_t out, int kd, int kh, int kw, bool first, bool ahead, VEC *kept) {
-  VEC sums[BLOCK_M][TAPS_W][VECTORS];
+  VEC sums[SETS][BLOCK_M][TAPS_W][VECTORS];
 #pragma unroll
-  for (int m = 0; m < BLOCK_M; ++m)
-#pragma unroll
-    for (int t = 0; t < TAPS_W; ++t)
-#pragma unroll
-      for (int v = 0; v < VECTORS; ++v) sums[m][t][v] = 0;
+  for (int i = 0; i < SETS * BLOCK_M * TAPS_W * VECTORS; ++i) ((VEC *)sums)[i] = 0;
 
   for (uint l = 0; l < num_lines; ++l) {
     const int od = lines[l].d + kd * DILATION_D, oh = lines[l].h + kh * DILATION_H, ow = lines[l].w + kw * DILATION_W;
@@ -149,8 +146,10 @@ static inline void add_tile(const VEC *x, const line_t *lines, uint num_lines, _
     const int end = room < 0 ? begin : max(begin, min(room / STRIDE_W + 1, count));
     for (int i = 0; i < count; ++i) {
       if (i == begin)
-        for (; i < end; ++i) POSITION(ALWAYS)
-      if (i < count) POSITION(INSIDE)
+        for (; i + SETS <= end; i += SETS)
+#pragma unroll
+          for (int set = 0; set < SETS; ++set) POSITION(set, i + set, ALWAYS)
+      if (i < count) POSITION(0, i, INSIDE)
     }
   }
 
@@ -161,7 +160,10 @@ static inline void add_tile(const VEC *x, const line_t *lines, uint num_lines, _
 #pragma unroll
       for (int v = 0; v < VECTORS; ++v) {
         VEC *to = kept + (m * TAPS + (kd * KERNEL_H + kh) * KERNEL_W + kw + t) * VECTORS + v;
-        *to = first ? sums[m][t][v] : *to + sums[m][t][v];
+        VEC sum = sums[0][m][t][v];
+#pragma unroll
+        for (int set = 1; set < SETS; ++set) sum += sums[set][m][t][v];
+        *to = first ? sum : *to + sum;
       }
 }
 

@@ -111,7 +111,8 @@ static double cost(const t3_problem *problem, const t3_variant *variant) {
                                                 : stride <= 4 ? (double)(stride - 1)
                                                               : 2.0 * (double)block.width);
   double loads = (double)(block.m * (taps + stride - 1) + block.c * block.h);
-  double body = t3_body_cycles(problem, block.width, (double)sums + 0.5 * shuffles, loads, 1) + 4;
+  double lines = 1.5 * (double)(block.m * stride + block.c); /* new ones, from the second cache */
+  double body = t3_body_cycles(problem, block.width, (double)sums + shuffles, loads, 1) + 4 + lines;
   double rows = (double)(cut.slabs * (cut.height + block.h - 1));
   double columns = (double)t3_ceil_div(axis[T3_W].in, block.width);
   double tiles = (double)t3_phases_of(&axis[T3_H]).tap_step;
@@ -123,9 +124,9 @@ static double cost(const t3_problem *problem, const t3_variant *variant) {
   double again_x = (double)(t3_ceil_div(layer->group_out, block.m) - 1) / 2,
          again_y = (double)(t3_ceil_div(layer->group_in, block.c) - 1) / 2;
   double seconds = t3_cycles_to_seconds(&problem->device, cycles);
-  seconds += (0.7 + again_x) * t3_stream_seconds(&problem->device, layer->x_count);
-  seconds += (0.7 + again_y) * t3_stream_seconds(&problem->device, layer->y_count);
-  return seconds + t3_real_seconds(problem) + (cut.chunks > 1 ? 80e-6 : 40e-6);
+  seconds += (1 + again_x) * t3_stream_seconds(&problem->device, layer->x_count);
+  seconds += (1 + again_y) * t3_stream_seconds(&problem->device, layer->y_count);
+  return seconds + t3_real_seconds(problem) + (cut.chunks > 1 ? 50e-6 : 40e-6);
 }
 
 static void define_all(const t3_problem *problem, const struct block *block, const struct cut *cut, t3_text *defines) {

@@ -27,6 +27,7 @@ enum {
   MAX_TAPS = 4096,      /* so that the least block is within KEPT */
   KEPT = 1 << 14,       /* floats, sums of a work-item on its stack; 64 KiB */
   TURNED_CHANNELS = 64, /* floats of a position on the stack, 64 KiB for all */
+  UNDER_WAY = 8,        /* multiply-adds of a core: two a cycle, each takes four */
   ITEMS_A_UNIT = 8      /* then compute units end within some 10 % of each other */
 };
 
@@ -42,14 +43,23 @@ static int64_t tile_floats(const t3_layer *layer, const struct block *block) {
   return block->width * block->vectors * block->m * layer->taps;
 }
 
+static int64_t sums_of(const struct block *block) {
+  return block->vectors * block->m * block->taps;
+}
+
 /* Sums, x's vectors and one broadcast must fit the registers, a tile's sums the stack. */
 static bool fits(const t3_problem *problem, const struct block *block) {
   const t3_layer *layer = &problem->layer;
-  int64_t sums = block->vectors * block->m * block->taps;
-  if (sums + block->vectors + 1 > problem->registers) return false;
+  if (sums_of(block) + block->vectors + 1 > problem->registers) return false;
   if (layer->axis[T3_W].kernel % block->taps || tile_floats(layer, block) > KEPT) return false;
   if (block->width * (block->vectors - 1) >= layer->group_in && block->vectors > 1) return false;
   return block->m <= layer->group_out;
+}
+
+/* Sets of sums that neighbouring positions add to by turns: as many multiply-adds as are under way at a time, if they fit. */
+static int64_t sets_of(const t3_problem *problem, const struct block *block) {
+  int64_t sums = sums_of(block), fit = (problem->registers - block->vectors - 1) / sums;
+  return t3_max(t3_min(t3_ceil_div(UNDER_WAY, sums), fit), 1);
 }
 
 static size_t variants(const t3_problem *problem, t3_variant *list) {
@@ -75,8 +85,8 @@ static struct block block_of(const t3_variant *variant) {
 static double product_seconds(const t3_problem *problem, const struct block *block) {
   const t3_layer *layer = &problem->layer;
   const t3_axis *axis = layer->axis;
-  int64_t sums = block->vectors * block->m * block->taps;
-  double body = t3_body_cycles(problem, block->width, (double)sums, (double)(block->vectors + block->m * block->taps), 1);
+  double loads = (double)(block->vectors + block->m * block->taps), sets = (double)sets_of(problem, block);
+  double body = t3_body_cycles(problem, block->width, sets * (double)sums_of(block), sets * loads, 1) / sets;
   double tiles = (double)(layer->groups * t3_ceil_div(layer->group_in, block->width * block->vectors)) *
                  (double)t3_ceil_div(layer->group_out, block->m);
   double rows = (double)layer->batch * (double)(axis[T3_D].in * axis[T3_H].in);
@@ -95,7 +105,7 @@ static double beside(const t3_problem *problem, const struct block *block, const
   double positions =
       (double)t3_lines_of(layer, POSITIONS).count / (double)cut->chunks * (double)t3_lines_of(layer, POSITIONS).piece;
   double steps = positions / POSITIONS + 1, items = (double)(cut->blocks * cut->chunks);
-  double cycles = 0.5 * (double)layer->x_count * (double)m_blocks + items * steps * 2.5 * kept / (double)block->width;
+  double cycles = 0.35 * (double)layer->x_count * (double)m_blocks + items * steps * 2.5 * kept / (double)block->width;
   cycles += items * 2 * kept / (double)block->width;
   double seconds = t3_cycles_to_seconds(&problem->device, cycles);
   seconds += (double)m_blocks * t3_stream_seconds(&problem->device, layer->x_count) / 2;
@@ -149,6 +159,7 @@ static void define_all(const t3_problem *problem, const struct block *block, con
   t3_define(defines, "C_TILES", cut->c_tiles);
   t3_define(defines, "M_TILES", cut->m_tiles);
   t3_define(defines, "POSITIONS", POSITIONS);
+  t3_define(defines, "SETS", sets_of(problem, block));
   t3_define(defines, "PARTIAL", cut->chunks > 1);
 }
 

@@ -256,7 +256,7 @@ double t3_body_cycles(const t3_problem *problem, int64_t width, double products,
   if (halves && width > problem->fma_width) products *= 2;
   double most = products > loads ? products : loads, least = products > loads ? loads : products;
   double cycles = (most + 0.2 * least) / 2;
-  cycles = (cycles > 4 * chain ? cycles : 4 * chain) + 1.5;
+  cycles = cycles + 1.5 > 4 * chain ? cycles + 1.5 : 4 * chain;
   return halves ? 0.65 * cycles : cycles; /* such a core has a higher clock than the one assumed */
 }
 

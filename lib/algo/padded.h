@@ -76,8 +76,8 @@ bool t3_streams(const t3_problem *problem, int64_t row, int64_t block);
 bool t3_streams_rows(const t3_problem *problem, int64_t width, int64_t m);
 
 /* Cycles of a loop's body of so many vector multiply-adds and loads: two of either a cycle, fewer multiply-adds of vectors that
- * a core halves, and what goes beside the greater of them is not quite free (measured); results come after four cycles, the
- * loop itself takes one or two. */
+ * a core halves, and what goes beside the greater of them is not quite free (measured); results come after four cycles, while
+ * the loop itself takes one or two. */
 double t3_body_cycles(const t3_problem *problem, int64_t width, double products, double loads, double chain);
 
 /* What a kernel that steps along rows of x waits for one of them from beyond the second cache, in cycles, where rows of many
