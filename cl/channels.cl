@@ -10,10 +10,11 @@
  *
  * Weights are read once for TILE positions. Where those of a work-item outgrow the cache, CHUNK input channels at a time serve
  * all its positions, and the sums wait in memory meanwhile. x is read from a copy (pad.cl's) with zeros around it or in another
- * order, or in place where it needs none; it and y may lie anywhere. Where what is read has neighbouring channels side by side,
- * BLOCK_C of them follow one another under each tap, so that a line of the cache is used up at once; else BLOCK_C is 1.
- * EACH_ITS_OWN: of a depthwise layer whose x has neighbouring channels side by side the lanes are groups, taken for output
- * channels of a layer with one of each kind; each has values of x of its own, and no block has channels past the last.
+ * order, or in place where it needs none or, IN_PLACE, although taps reach over its edges: then those are left out lane by
+ * lane. It and y may lie anywhere. Where what is read has neighbouring channels side by side, BLOCK_C of them follow one
+ * another under each tap, so that a line of the cache is used up at once; else BLOCK_C is 1. EACH_ITS_OWN: of a depthwise layer
+ * whose x has neighbouring channels side by side the lanes are groups, taken for output channels of a layer with one of each
+ * kind; each has values of x of its own, and no block has channels past the last.
  *
  * Y_CHANNELS_LAST: y has neighbouring channels side by side. Then, RESIDUES_TOGETHER, a work-item may own all residues and take
  * them by turns at each tile, GROUP_IN being at most CHUNK: their x stays in the first cache. ROWS: y has neighbours of W side
@@ -24,8 +25,12 @@
  * block][residue d][residue h][residue w][block of c][tap d][tap h][tap w][c][VECTORS*VECTOR], then the bias [group][m
  * block][VECTORS*VECTOR]; channels past the last are zero and never stored.
  *
- * Required: what layer.cl asks, what phases.cl asks for D, H and W, what residues.cl asks but CHANNELS, EACH_ITS_OWN
- * Y_CHANNELS_LAST STREAM VECTOR VECTORS TILE TILES (at most so many a work-item) BLOCK_C CHUNK (a multiple of it). */
+ * X_STEP: above 0, how far apart neighbouring positions of a row are in what is read. Then tiles whose positions all are so
+ * far apart, as they are but where a row ends, are read by one address: of many positions each address would be one more load.
+ * AHEAD: while a channel is at work the values so many channels on are prefetched, with BLOCK_C 1; 0: they are not.
+ *
+ * Required: what layer.cl asks, what phases.cl asks for D, H and W, what residues.cl asks but CHANNELS, EACH_ITS_OWN X_STEP
+ * AHEAD Y_CHANNELS_LAST STREAM VECTOR VECTORS TILE TILES (at most so many a work-item) BLOCK_C CHUNK (a multiple of it). */
 #include "common.cl"
 #include "layer.cl"
 #include "pad.cl"
@@ -41,6 +46,10 @@
 #endif
 #if !defined(VECTOR) || !defined(VECTORS) || !defined(TILE) || !defined(TILES) || !defined(BLOCK_C) || !defined(CHUNK)
 #error "VECTOR, VECTORS, TILE, TILES, BLOCK_C and CHUNK are required"
+#endif
+
+#if !defined(X_STEP) || !defined(AHEAD)
+#error "X_STEP and AHEAD are required"
 #endif
 
 #define CHANNELS (VECTORS * VECTOR)
@@ -88,6 +97,20 @@ T3_SINGLE void channels_pack(ulong items, __global const W_STORED *restrict w, u
 #else
 #define X_VALUE(at, v) ((VEC)(*(at)))
 #endif
+
+/* Adds what a tap gives of so many input channels together to those sums of which MEETS(i) holds; AT(i): how far the position's
+ * value is from the one of position 0 of all. */
+#define ADD_TAP(AT, MEETS)                                                                                             \
+  for (uint i_c = 0; i_c < together; ++i_c, value_x += step_c, w += CHANNELS) {                                        \
+    VEC value[VECTORS];                                                                                                \
+    _Pragma("unroll") for (int v = 0; v < VECTORS; ++v) value[v] = VLOAD(w + v * VECTOR);                              \
+    _Pragma("unroll") for (int i = 0; i < TILE; ++i) if (MEETS(i)) _Pragma("unroll") for (int v = 0; v < VECTORS; ++v) \
+        sums[i][v] = fma(X_VALUE(value_x + AT(i), v), value[v], sums[i][v]);                                           \
+  }
+#define LISTED(i) at[i]
+#define STEPPED(i) (at[0] + (i)*X_STEP)
+#define ALWAYS(i) true
+#define INSIDE(i) (lanes >> (i)&1)
 
 /* Sums of a residue's positions. */
 typedef union {
@@ -177,26 +200,23 @@ T3_SINGLE void channels(ulong items, __global const REAL *restrict x, ulong x_st
   /* Where each position lies in x and, of the first residue, in y; those past the last repeat it. */
   long from[TILES * TILE], to[TILES * TILE];
   uchar ends[TILES * TILE];
-  range_t ranges[TILES];
+  tile_t tile[TILES];
   const uint tiles = (positions + TILE - 1) / TILE;
   position_t t_i = position_of(first, count);
   for (uint i = 0; i < tiles * TILE; ++i) {
-    const offset_t here = {t_i.d * INPUT_STEP_D, t_i.h * INPUT_STEP_H, t_i.w * INPUT_STEP_W};
+    const offset_t here = start_of(t_i);
     from[i] = t_i.image * x_n + here.d * x_d + here.h * x_h + here.w * x_w;
     to[i] = t_i.image * y_n + t_i.d * STRIDE_D * y_d + t_i.h * STRIDE_H * y_h + t_i.w * STRIDE_W * y_w;
     ends[i] = ends_of(t_i, count);
-    range_t *range = &ranges[i / TILE];
-    if (i % TILE == 0) range->from = here, range->to = here;
-    range->from.d = min(range->from.d, here.d), range->to.d = max(range->to.d, here.d);
-    range->from.h = min(range->from.h, here.h), range->to.h = max(range->to.h, here.h);
-    range->from.w = min(range->from.w, here.w), range->to.w = max(range->to.w, here.w);
+    if (i % TILE == 0)
+      tile[i / TILE] = tile_of(t_i, min((uint)TILE, positions - i));
+    else
+      add_position(&tile[i / TILE], here, from[i] - from[i - 1] == X_STEP);
     if (i + 1 < positions) next_position(&t_i, count);
   }
 
   owned_t owned[RESIDUES_OWNED];
   tap_t taps[MOST_TAPS], inside[MOST_TAPS];
-  /* Offsets and sizes are below INT_MAX / 4. */
-  const range_t everywhere = {{INT_MIN / 2, INT_MIN / 2, INT_MIN / 2}, {INT_MAX / 2, INT_MAX / 2, INT_MAX / 2}};
   int listed = 0;
   for (uint r = 0; r < RESIDUES_OWNED; ++r) {
     ulong index = r;
@@ -204,7 +224,7 @@ T3_SINGLE void channels(ulong items, __global const REAL *restrict x, ulong x_st
     a.d += common.d, a.h += common.h, a.w += common.w;
     owned[r] = owned_of(a, count, out, y_step);
     owned[r].begin = listed;
-    owned[r].taps = list_taps(taps + listed, &owned[r], everywhere, in, x_step);
+    owned[r].taps = list_taps(taps + listed, &owned[r], 0, count, in, x_step);
     listed += owned[r].taps;
   }
 
@@ -217,13 +237,9 @@ T3_SINGLE void channels(ulong items, __global const REAL *restrict x, ulong x_st
         for (uint r = first_r; r < first_r + RESIDUES_OWNED / RESIDUES_KEPT; ++r) {
           const owned_t *o = &owned[r];
           /* A tile's taps: of all those of its residue the ones that some position has inside x, mostly all. */
-          const range_t range = ranges[t];
           const tap_t *tap = taps + o->begin;
           int num_taps = o->taps;
-          if (!(meet_x(o->first.d, o->last.d, range.from.d, range.to.d, in_d) &&
-                meet_x(o->first.h, o->last.h, range.from.h, range.to.h, in_h) &&
-                meet_x(o->first.w, o->last.w, range.from.w, range.to.w, in_w)))
-            tap = inside, num_taps = list_taps(inside, o, range, in, x_step);
+          if (!meets_all(o, &tile[t].range, in)) tap = inside, num_taps = list_taps(inside, o, &tile[t], count, in, x_step);
 
           VEC sums[TILE][VECTORS], (*was)[VECTORS] = kept[first_r].vector + (RESIDUES_TOGETHER ? 0 : t * TILE);
 #pragma unroll
@@ -233,6 +249,7 @@ T3_SINGLE void channels(ulong items, __global const REAL *restrict x, ulong x_st
           long at[TILE];
 #pragma unroll
           for (int i = 0; i < TILE; ++i) at[i] = from[t * TILE + i];
+          const bool stepped = tile[t].stepped;
 
           __global const REAL *weights = packed + block * BLOCK_WEIGHTS + o->weights;
           for (uint c = first_c; c < end_c; c += BLOCK_C) {
@@ -240,16 +257,17 @@ T3_SINGLE void channels(ulong items, __global const REAL *restrict x, ulong x_st
             __global const REAL *weights_c = weights + (ulong)c * o->taps * CHANNELS, *xc = x + c * x_c;
             for (int j = 0; j < num_taps; ++j) {
               __global const REAL *w = weights_c + tap[j].weights * together, *value_x = xc + tap[j].x;
-              for (uint i_c = 0; i_c < together; ++i_c, value_x += step_c, w += CHANNELS) {
-                VEC value[VECTORS];
-#pragma unroll
-                for (int v = 0; v < VECTORS; ++v) value[v] = VLOAD(w + v * VECTOR);
-#pragma unroll
-                for (int i = 0; i < TILE; ++i) {
-#pragma unroll
-                  for (int v = 0; v < VECTORS; ++v) sums[i][v] = fma(X_VALUE(value_x + at[i], v), value[v], sums[i][v]);
-                }
-              }
+              const uint lanes = tap[j].lanes;
+#if AHEAD
+              PREFETCH(value_x + at[0] + AHEAD * x_c, 3);
+              PREFETCH(value_x + at[TILE - 1] + AHEAD * x_c, 3);
+#endif
+              if (IN_PLACE && lanes != ALL_LANES)
+                ADD_TAP(LISTED, INSIDE)
+              else if (X_STEP && stepped)
+                ADD_TAP(STEPPED, ALWAYS)
+              else
+                ADD_TAP(LISTED, ALWAYS)
             }
           }
 #pragma unroll

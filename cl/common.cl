@@ -71,3 +71,14 @@ typedef HALF_VEC t3_unaligned_half_vec __attribute__((aligned(sizeof(REAL))));
 
 /* x modulo n in [0, n) for constant arguments. */
 #define T3_MOD(x, n) ((((x) % (n)) + (n)) % (n))
+
+/* Asks for the line of the cache at an address, which may lie outside of its tensor, ahead of its use, for the first cache (3)
+ * or the second (2): where kernels read many short runs of memory the hardware foresees little. Only where the compiler
+ * targets a processor: runtimes that compile to an intermediate form need not know the instruction (Mesa's translator to SPIR-V
+ * 15 ends the process, Oclgrind drops the kernel). */
+#if defined(__x86_64__) || defined(__aarch64__)
+#define PREFETCH(address, cache) __builtin_prefetch((const void *)(size_t)(address), 0, cache)
+#else
+#define PREFETCH(address, cache)
+#endif
+#define CACHE_LINE (64 / (int)sizeof(REAL))

@@ -120,7 +120,7 @@ static inline void add_rows(const planes_t *x, const planes_t *gy, const rows_t 
         for (int m = 0; m < BLOCK_M; ++m)
 #pragma unroll
           for (int line = 0; line < STRIDE_W * VECTOR; line += CACHE_LINE)
-            PREFETCH(gy->all + from + gy->first[m] + rows->next + line);
+            PREFETCH(gy->all + from + gy->first[m] + rows->next + line, 2);
         if (whole && ih >= first && ih < end)
           ADD_ROW(ALWAYS, X_WHOLE, GY_WHOLE)
         else

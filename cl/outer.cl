@@ -98,7 +98,7 @@ static inline void turn(__global const REAL *x, ulong volume, uint channels, uin
 #pragma unroll
       for (uint l = 0; l < VECTOR; ++l) {
         a[l] = VLOAD(x + from[l] + at);
-        PREFETCH(x + from[l] + at + count);
+        PREFETCH(x + from[l] + at + count, 2);
       }
       transpose(a);
 #pragma unroll
@@ -139,7 +139,7 @@ static inline void add_tile(const VEC *x, const line_t *lines, uint num_lines, _
     const VEC *xs = x + lines[l].from * VECTORS;
     if (ahead)
       for (int m = 0; m < BLOCK_M; ++m)
-        for (int i = 0; i < lines[l].count * STRIDE_W; i += CACHE_LINE) PREFETCH(row + m_at[m] + out.next + i);
+        for (int i = 0; i < lines[l].count * STRIDE_W; i += CACHE_LINE) PREFETCH(row + m_at[m] + out.next + i, 2);
     /* From begin to end all taps of the tile are inside gy's row. */
     const int count = lines[l].count, room = out.w - 1 - (TAPS_W - 1) * DILATION_W - ow;
     const int begin = ow < 0 ? min((STRIDE_W - 1 - ow) / STRIDE_W, count) : 0;

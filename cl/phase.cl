@@ -74,25 +74,15 @@
 #define LOAD_X(row, k, v) load_strided((row) + (v)*VECTOR * INPUT_STEP_W, OFFSET_W(k) - MIN_OFFSET_W)
 #endif
 
-/* Only where the compiler's target is the processor itself: on the way through SPIR-V the builtin is not known everywhere. It
- * may be given any address. */
-#if AHEAD && defined(__has_builtin) && (defined(__x86_64__) || defined(__aarch64__))
-#if __has_builtin(__builtin_prefetch)
-#define PREFETCH(address) __builtin_prefetch((const void *)(size_t)(address), 0, 3)
-#endif
-#endif
-
 /* Prefetches what a block takes of BLOCK_H rows, so many elements further on. */
 static inline void prefetch_rows(__global const REAL **row, long further) {
-#ifdef PREFETCH
-  const int line = 64 / sizeof(REAL), taken = BLOCK_W * VECTOR * INPUT_STEP_W;
+  const int taken = BLOCK_W * VECTOR * INPUT_STEP_W;
 #pragma unroll
   for (int h = 0; h < BLOCK_H; ++h) {
 #pragma unroll
-    for (int i = 0; i < taken; i += line) PREFETCH(row[h] + further + i);
-    PREFETCH(row[h] + further + taken - 1);
+    for (int i = 0; i < taken; i += CACHE_LINE) PREFETCH(row[h] + further + i, 3);
+    PREFETCH(row[h] + further + taken - 1, 3);
   }
-#endif
 }
 
 /* Whether the BLOCK_H rows from h on are all outside x; a plane never is. */

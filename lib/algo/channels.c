@@ -9,10 +9,14 @@
 #include "algo/rounds.h"
 #include "base/checked.h"
 
-/* What one work-item computes at a time: tile positions of vectors vectors of width channels. last: x is read with neighbouring
- * channels side by side. */
+/* How x is read: in place if no tap reaches over its edges, else from a copy with zeros around; with neighbouring channels side
+ * by side, if need be from a copy; in place in any case, where taps are left out lane by lane. */
+enum reading { AS_IT_LIES, CHANNELS_LAST, IN_PLACE };
+
+/* What one work-item computes at a time: tile positions of vectors vectors of width channels. */
 struct block {
-  int64_t width, vectors, tile, last;
+  int64_t width, vectors, tile;
+  enum reading reading;
 };
 
 enum {
@@ -25,6 +29,7 @@ enum {
   CHUNK_BYTES = 64 << 10,    /* up to a fifth faster than 128 KiB, with so many tiles */
   ITEMS_A_UNIT = 4,          /* at least, with tiles enough: then compute units end within some 20 % of each other */
   BLOCK_C = 16,              /* channels side by side in x that are taken together: a line of the cache, of float */
+  FORESEEN_BYTES = 2 << 20,  /* of x: more than the second cache */
   MOST_TURNED = 4,           /* residues of W that cl/lines.cl interleaves by shuffles */
   MOST_TOGETHER = 64,        /* residues: a work-item keeps a list of taps of each */
   TOGETHER_BYTES = 256 << 10 /* of all residues' weights, which then stay in the second cache beside x and y */
@@ -43,9 +48,22 @@ static bool applicable(const t3_problem *problem, char *why, size_t capacity) {
   return t3_padded_check(problem, 1, why, capacity);
 }
 
+/* Where x is read. */
+static t3_padded padded_of(const t3_problem *problem, enum reading reading) {
+  t3_padded padded = t3_padded_values(problem, reading == CHANNELS_LAST);
+  if (reading != IN_PLACE) return padded;
+  const t3_axis *axis = problem->layer.axis;
+  return (t3_padded){.size = {axis[T3_D].in, axis[T3_H].in, axis[T3_W].in}};
+}
+
+/* Whether x may be read in place where a copy with zeros around would be made otherwise. */
+static bool in_place(const t3_problem *problem) {
+  return t3_is_real(problem, t3_input_type(problem)) && t3_padded_values(problem, false).copy;
+}
+
 /* Whether what is read has neighbouring channels side by side. */
-static bool reads_last(const t3_problem *problem, bool last) {
-  t3_padded padded = t3_padded_values(problem, last);
+static bool reads_last(const t3_problem *problem, enum reading reading) {
+  t3_padded padded = padded_of(problem, reading);
   int64_t read[5];
   t3_read_strides(problem, &padded, read);
   return read[T3_AXIS_C] == 1;
@@ -56,7 +74,7 @@ static bool reads_last(const t3_problem *problem, bool last) {
 static bool each_its_own(const t3_problem *problem) {
   const t3_layer *layer = &problem->layer;
   return layer->group_in * layer->group_out == 1 && layer->groups % 4 == 0 && t3_x_channels_last(problem) &&
-         reads_last(problem, true);
+         reads_last(problem, CHANNELS_LAST);
 }
 
 /* The problem as the blocks are made for it. */
@@ -72,30 +90,31 @@ static t3_problem lanes_of(const t3_problem *problem) {
 /* Blocks whose sums, vectors of weights and broadcast value the registers hold: 32 where the vectors are of 512 bits, else 16.
  */
 static size_t variants(const t3_problem *problem, t3_variant *list) {
-  static const int64_t blocks[][2] = {{4, 6}, {4, 5}, {3, 6},  {2, 8},  {2, 6}, {2, 5},
-                                      {2, 4}, {3, 4}, {1, 16}, {1, 12}, {1, 8}, {1, 4}};
+  static const int64_t blocks[][2] = {{4, 6}, {4, 5},  {3, 6},  {2, 8},  {2, 6},  {2, 5}, {2, 4},
+                                      {3, 4}, {1, 24}, {1, 20}, {1, 16}, {1, 12}, {1, 8}, {1, 4}};
   int64_t native = t3_max(t3_min(problem->width, 16), 4), registers = problem->registers;
   size_t count = 0;
-  bool own = each_its_own(problem), already = t3_x_channels_last(problem), can = reads_last(problem, true);
+  bool own = each_its_own(problem), already = t3_x_channels_last(problem), can = reads_last(problem, CHANNELS_LAST);
   /* Turning x pays where x is small beside the sums, not where steps are taken along it, and by whole vectors. */
   bool turns = can && t3_step(problem, T3_W) == 1 && problem->layer.in_channels >= native && problem->layer.group_in >= 4;
-  bool from = already && can, to = already ? can : turns;
-  for (int64_t last = from; last <= to; ++last)
-    for (int64_t width = native; width >= 4; width /= 2)
+  const bool offered[] = {!(already && can), already ? can : turns, in_place(problem)};
+  for (int64_t reading = AS_IT_LIES; reading <= IN_PLACE; ++reading)
+    for (int64_t width = native; offered[reading] && width >= 4; width /= 2)
       for (size_t i = 0; i < sizeof blocks / sizeof *blocks; ++i)
-        if (blocks[i][0] * (blocks[i][1] + 1) + 1 <= registers && !(own && problem->layer.groups % (width * blocks[i][0])))
-          list[count++] = (t3_variant){{width, blocks[i][0], blocks[i][1], last}};
+        if (blocks[i][0] * (blocks[i][1] + 1) + 1 <= registers && !(own && problem->layer.groups % (width * blocks[i][0])) &&
+            !(reading == IN_PLACE && blocks[i][0] == 1 && !own))
+          list[count++] = (t3_variant){{width, blocks[i][0], blocks[i][1], reading}};
   return count;
 }
 
 static struct block block_of(const t3_variant *variant) {
   const int64_t *n = variant->number;
-  return (struct block){n[0], n[1], n[2], n[3]};
+  return (struct block){n[0], n[1], n[2], (enum reading)n[3]};
 }
 
 /* Channels that are taken together under each tap. */
 static int64_t channels_together(const t3_problem *problem, const struct block *block) {
-  return reads_last(problem, block->last) ? t3_min(BLOCK_C, problem->layer.group_in) : 1;
+  return reads_last(problem, block->reading) ? t3_min(BLOCK_C, problem->layer.group_in) : 1;
 }
 
 /* Whether sums are turned and stored by rows of y, a square of positions x channels at a time. */
@@ -156,13 +175,20 @@ static double square_rounds(const t3_problem *problem, const struct block *block
   return (double)block->vectors * square * (double)(block->tile * t3_ceil_div(row, block->width)) / (double)row;
 }
 
+/* Of finding which positions of a tile have the taps of each axis inside x. */
+static double listed_rounds(const t3_problem *problem, const struct block *block) {
+  int64_t offsets = t3_most_taps(problem, T3_D) + t3_most_taps(problem, T3_H) + t3_most_taps(problem, T3_W);
+  return (double)((1 + offsets) * (1 + block->tile));
+}
+
 /* Of a tile's loops, for all residues of a work-item. */
 static double tile_rounds(const t3_problem *problem, const struct block *block) {
   double taps = (double)taps_of(problem), channels = (double)problem->layer.group_in;
   double chunks = (double)t3_ceil_div(problem->layer.group_in, chunk_of(problem, block));
   double sums = (double)(block->tile * (block->vectors + 1)), lanes = (double)(block->tile * block->vectors * block->width);
   double residue = channels * (1 + taps * (2 + (double)block->vectors + sums)) +
-                   chunks * (2 * sums + (double)block->tile + 3 * (taps + 1)) + 2 * sums + lanes + (double)(2 * block->tile);
+                   chunks * (2 * sums + (double)block->tile + 3 * (taps + 1) + listed_rounds(problem, block)) + 2 * sums +
+                   lanes + (double)(2 * block->tile);
   return (double)residues_owned(problem, block) * residue + square_rounds(problem, block);
 }
 
@@ -201,6 +227,23 @@ static int64_t packed_count(const t3_problem *problem, const struct block *block
   return channel_blocks(problem, block) * block->width * block->vectors * (taps * layer->group_in + 1);
 }
 
+/* How far apart neighbouring positions of a row lie in what is read, for tiles of so many positions that their addresses would
+ * be loaded one by one (measured: up to a quarter of the time); else 0. */
+static int64_t x_step(const t3_problem *problem, const struct block *block) {
+  t3_padded padded = padded_of(problem, block->reading);
+  int64_t read[5];
+  t3_read_strides(problem, &padded, read);
+  int64_t step = read[T3_AXIS_W] * t3_step(problem, T3_W);
+  return block->vectors == 1 && goes_along_rows(problem, block) && step > 0 && step < 1 << 20 ? step : 0;
+}
+
+/* How many channels ahead values of x are prefetched: where a processor cannot foresee them, since neighbouring channels lie
+ * apart and x outgrows the second cache (measured). */
+static int64_t ahead(const t3_problem *problem, const struct block *block) {
+  bool far = problem->layer.x_count * problem->real_size > FORESEEN_BYTES && problem->layer.group_in > 8;
+  return block->vectors == 1 && far && channels_together(problem, block) == 1 ? 3 : 0;
+}
+
 /* The part of the taps that tiles do not leave out: an axis counts whose positions change no faster than tiles do. */
 static double taken(const t3_problem *problem, const struct block *block) {
   double part = 1;
@@ -208,6 +251,30 @@ static double taken(const t3_problem *problem, const struct block *block) {
   for (int a = T3_W; a >= T3_D; inner *= t3_positions(problem, a--))
     if (inner >= block->tile) part *= t3_inside(problem, a);
   return part;
+}
+
+/* The part of the tiles that go on in the next row, where only steps spare the loads of addresses. */
+static double over_ends(const t3_problem *problem, const struct block *block) {
+  int64_t row = t3_positions(problem, T3_W);
+  if (block->vectors > 1) return 0;
+  if (!x_step(problem, block)) return 1;
+  double part = row % block->tile ? (double)block->tile / (double)row : 0;
+  return part < 1 ? part : 1;
+}
+
+/* The part of the tiles that have taps past the edges of an axis: but along rows their positions have the same. */
+static double over_edges(const t3_problem *problem, const struct block *block, int axis) {
+  double reach = (double)t3_span(problem, axis) / (double)t3_step(problem, axis);
+  if (axis == T3_W && reach > 0) reach += (double)(block->tile - 1);
+  double part = reach / (double)t3_positions(problem, axis);
+  return part < 1 ? part : 1;
+}
+
+/* Cycles of a tile beside its sums where x is read in place: listing the taps of each lane (measured). */
+static double list_cycles(const t3_problem *problem, const struct block *block) {
+  double inside = 1;
+  for (int a = 0; a < 3; ++a) inside *= 1 - over_edges(problem, block, a);
+  return (1 - inside) * (double)(residues_of(problem) * (20 * block->tile + 4 * taps_of(problem)));
 }
 
 /* What a body gains by channels side by side in x, where multiply-adds count and not loads (measured). */
@@ -230,19 +297,24 @@ static double cost(const t3_problem *asked, const t3_variant *variant) {
   const t3_problem lanes = lanes_of(asked), *problem = &lanes;
   const t3_layer *layer = &problem->layer;
   struct block block = block_of(variant);
-  t3_padded padded = t3_padded_values(problem, block.last);
+  t3_padded padded = padded_of(problem, block.reading);
   /* One tap and input channel of a tile. */
   double products = (double)(block.vectors * block.tile);
-  double values = each_its_own(asked) ? products : (double)block.tile;
+  double values = each_its_own(asked) ? products : (double)block.tile * (1 + over_ends(problem, &block));
   double body = t3_body_cycles(problem, block.width, products, (double)(2 * block.vectors) + values, 1);
   /* Measured: lines of the cache and addresses. */
   if (layer->group_in > 1) body *= channels_together(problem, &block) == 1 ? 1.05 : together_factor(problem, &block);
+  double listing = 0;
+  if (block.reading == IN_PLACE) {
+    body *= 1 + 0.2 * over_edges(problem, &block, T3_W); /* lane by lane */
+    listing = list_cycles(problem, &block);
+  }
   if (t3_step(problem, T3_W) > 1 && channels_together(problem, &block) == 1) body += t3_far_cycles(problem, &padded) / 5;
   double tiles = (double)t3_ceil_div(all_positions(problem), block.tile);
   tiles *= (double)channel_blocks(problem, &block);
   double stores = (double)(block.tile * block.vectors) * store_cycles(problem, &block);
   double cycles =
-      tiles * ((double)(layer->taps * layer->group_in) * taken(problem, &block) * body +
+      tiles * ((double)(layer->taps * layer->group_in) * taken(problem, &block) * body + listing +
                (double)residues_of(problem) * (stores + 14 * (double)block.tile)); /* finding a position: 14 cycles */
   double runs = (double)t3_ceil_div(all_positions(problem), run_of(problem, &block));
   /* Turning takes about twice as long as copying (measured). */
@@ -264,6 +336,9 @@ static void define_all(const t3_problem *problem, const struct block *block, boo
   t3_define(defines, "STREAM",
             rows ? t3_streams_rows(problem, block->width, 1)
                  : t3_y_channels_last(problem) && t3_streams(problem, problem->layer.out_channels, block->width));
+  t3_define(defines, "IN_PLACE", block->reading == IN_PLACE);
+  t3_define(defines, "X_STEP", x_step(problem, block));
+  t3_define(defines, "AHEAD", ahead(problem, block));
   t3_define(defines, "VECTOR", block->width);
   t3_define(defines, "VECTORS", block->vectors);
   t3_define(defines, "TILE", block->tile);
@@ -279,7 +354,7 @@ static tconv3d_status recipe(const t3_problem *asked, const t3_variant *variant,
   const t3_layer *layer = &problem->layer;
   const t3_axis *axis = layer->axis;
   struct block block = block_of(variant);
-  t3_padded padded = t3_padded_values(problem, block.last);
+  t3_padded padded = padded_of(problem, block.reading);
   int64_t read[5];
   t3_read_strides(problem, &padded, read);
   int64_t blocks = channel_blocks(problem, &block) * residues_of(problem), run = run_of(problem, &block);
