@@ -156,20 +156,55 @@ static void some_variants_are_right_wherever_vectors_rows_and_planes_end(void **
   }
 }
 
-/* Variants of phase that lay out rows of x for several blocks, which take turns at prefetching; at most four. */
-static void check_laid_out(const struct rig *rig, const tconv3d_desc *desc, uint64_t seed) {
-  enum { GATHER = 5, MOST = 4 }; /* the place of its number */
+/* Of an algorithm's variants at most four, from all over its list, of which the number at a place is in a range. */
+static void check_where(const struct rig *rig, const tconv3d_desc *desc, const char *algorithm, int place, int64_t least,
+                        int64_t greatest, uint64_t seed, check *check_one) {
+  enum { MOST = 4 };
   const t3_request request = {.desc = desc, .operation = TCONV3D_FORWARD};
   t3_problem problem;
-  t3_candidate list[T3_MAX_VARIANTS];
+  t3_candidate list[T3_MAX_VARIANTS], meant[T3_MAX_VARIANTS];
   assert_int_equal(t3_problem_init(t3_context_slot(rig->context, NULL), &request, &problem), TCONV3D_OK);
-  size_t count = t3_candidates(&problem, t3_algorithm_named("phase"), list), checked = 0;
-  for (size_t i = 0; i < count && checked < MOST; ++i)
-    if (list[i].variant.number[GATHER]) {
-      check_result(rig, TCONV3D_FORWARD, desc, &list[i], seed);
-      ++checked;
-    }
-  assert_true(checked);
+  size_t count = t3_candidates(&problem, t3_algorithm_named(algorithm), list), chosen = 0;
+  for (size_t i = 0; i < count; ++i)
+    if (list[i].variant.number[place] >= least && list[i].variant.number[place] <= greatest) meant[chosen++] = list[i];
+  assert_true(chosen);
+  for (size_t i = 0; i < chosen; i += (chosen + MOST - 1) / MOST) check_one(rig, TCONV3D_FORWARD, desc, &meant[i], seed);
+}
+
+enum { PHASE_GATHER = 5, CHANNELS_TILE = 2, CHANNELS_READING = 3, IN_PLACE = 2 }; /* places and a value of variants' numbers */
+
+/* x read in place although taps reach over its edges, by tiles that end in the midst of rows, planes and images. */
+static void channels_in_place_are_right_and_read_nothing_else(void **state) {
+  static const struct layer_row rows[] = {
+      {1, 4, 20, 1, {4, 16, 16}, {3, 3, 3}, {2, 2, 2}, {1, 1, 1}, {1, 1, 1}}, /* whole pages, as all but the last two */
+      {4, 8, 33, 1, {2, 4, 4}, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}},   /* rows shorter than a tile: images first */
+      {2, 16, 40, 2, {2, 4, 16}, {2, 3, 5}, {1, 2, 3}, {1, 2, 2}, {1, 1, 2}},
+      {3, 5, 37, 1, {2, 3, 13}, {5, 5, 5}, {3, 2, 1}, {2, 2, 2}, {1, 1, 2}},
+      {1, 40, 17, 1, {3, 1, 25}, {3, 3, 3}, {2, 2, 2}, {2, 1, 2}, {1, 1, 1}}, /* input channels in several chunks */
+  };
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; ++i) {
+    tconv3d_desc desc = layer_of_row(&rows[i]);
+    check_where(*state, &desc, "channels", CHANNELS_READING, IN_PLACE, IN_PLACE, default_seed + i, check_result);
+    if (i < 3) check_where(*state, &desc, "channels", CHANNELS_READING, IN_PLACE, IN_PLACE, default_seed + i, check_reads);
+  }
+}
+
+/* Long tiles of one vector of channels, whose positions are a step apart unless a row ends within them. */
+static void long_tiles_are_right(void **state) {
+  static const struct layer_row rows[] = {
+      {1, 3, 16, 1, {2, 2, 40}, {2, 3, 3}, {1, 1, 1}, {0, 1, 1}, {1, 1, 1}}, /* whole rows */
+      {2, 9, 7, 1, {1, 3, 53}, {1, 2, 4}, {1, 1, 2}, {0, 0, 1}, {1, 1, 1}},  /* rows that end within tiles; prefetched */
+      {1, 4, 24, 2, {2, 3, 48}, {3, 3, 3}, {2, 2, 2}, {1, 1, 1}, {1, 1, 1}},
+  };
+  const struct rig *rig = *state;
+  t3_slot *slot = (t3_slot *)(uintptr_t)t3_context_slot(rig->context, NULL);
+  uint64_t cache_bytes = slot->info.cache_bytes;
+  slot->info.cache_bytes = 1; /* so x is unforeseen */
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; ++i) {
+    tconv3d_desc desc = layer_of_row(&rows[i]);
+    check_where(rig, &desc, "channels", CHANNELS_TILE, 12, 24, default_seed + i, check_result);
+  }
+  slot->info.cache_bytes = cache_bytes;
 }
 
 /* A device that says it has next to no cache: every y outgrows it, so whole lines of rows are stored past it. */
@@ -188,7 +223,8 @@ static void stores_past_the_caches_are_right(void **state) {
   for (size_t i = 0; i < sizeof rows / sizeof *rows; ++i) {
     tconv3d_desc desc = layer_of_row(&rows[i]);
     check_layer(rig, &desc, 1, default_seed + i, check_result);
-    if (rows[i].in_channels > 8) check_laid_out(rig, &desc, default_seed + i);
+    if (rows[i].in_channels > 8) /* rows of x laid out for several blocks, which take turns at prefetching */
+      check_where(rig, &desc, "phase", PHASE_GATHER, 1, 1, default_seed + i, check_result);
   }
   slot->info.cache_bytes = cache_bytes;
 }
@@ -236,6 +272,8 @@ int main(void) {
       cmocka_unit_test(many_variants_are_right_on_a_layer_of_odd_sizes),
       cmocka_unit_test(some_variants_are_right_wherever_vectors_rows_and_planes_end),
       cmocka_unit_test(stores_past_the_caches_are_right),
+      cmocka_unit_test(channels_in_place_are_right_and_read_nothing_else),
+      cmocka_unit_test(long_tiles_are_right),
       cmocka_unit_test(no_kernel_reads_outside_x),
       cmocka_unit_test(some_variants_of_gradients_and_convolutions_are_exact),
   };

@@ -27,7 +27,6 @@ enum {
   MAX_BLOCK_H = 4,
   GATHERED_BYTES = 16 << 10, /* in the first cache, beside the sums of the blocks that share them */
   SUMS_BYTES = 64 << 10,     /* of those blocks: each is away from the first cache once for many channels */
-  FORESEEN_BYTES = 1 << 20,  /* of x, which then stays in the second cache */
   MAX_UNROLLED = 512         /* multiply-adds in the innermost body */
 };
 
@@ -117,14 +116,10 @@ static int64_t channels_at_once(const t3_problem *problem, const struct block *b
   return block->gather ? t3_ceil_div(all, t3_ceil_div(all, most)) : all;
 }
 
-/* How many channels ahead rows of x are prefetched, some hundred cycles before they are loaded: where x outgrows the second
- * cache and has so many channels that no processor foresees the next one's rows (measured: up to half of the time; with few
- * channels it costs instead). */
+/* How many channels ahead rows of x are prefetched, some hundred cycles before they are loaded. */
 static int64_t ahead(const t3_problem *problem, const struct block *block) {
   const t3_axis *axis = problem->layer.axis;
-  int64_t foreseen = (int64_t)problem->device.cache_bytes;
-  if (foreseen <= 0 || foreseen > FORESEEN_BYTES) foreseen = FORESEEN_BYTES;
-  if (problem->layer.group_in <= 8 || problem->layer.x_count * problem->real_size < foreseen) return 0;
+  if (!t3_unforeseen(problem)) return 0;
   if (block->gather) return channels_at_once(problem, block);
   int64_t products = axis[T3_D].kernel * axis[T3_H].kernel * axis[T3_W].kernel * block->m * block->h * block->v;
   return t3_max(t3_min(512 / products, 8), 1);
