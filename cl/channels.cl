@@ -25,9 +25,10 @@
  * block][residue d][residue h][residue w][block of c][tap d][tap h][tap w][c][VECTORS*VECTOR], then the bias [group][m
  * block][VECTORS*VECTOR]; channels past the last are zero and never stored.
  *
- * X_STEP: above 0, how far apart neighbouring positions of a row are in what is read. Then tiles whose positions all are so
- * far apart, as they are but where a row ends, are read by one address: of many positions each address would be one more load.
- * AHEAD: while a channel is at work the values so many channels on are prefetched, with BLOCK_C 1; 0: they are not.
+ * X_STEP: how far apart neighbouring positions of a row are in what is read, or 0. A tile within a row is then read at
+ * constant distances from one address; others need an address of each position, which of many is one more load.
+ * AHEAD: while a channel is at work, the first and the last value that the tile will take so many channels on are prefetched,
+ * with BLOCK_C 1; 0: they are not.
  *
  * Required: what layer.cl asks, what phases.cl asks for D, H and W, what residues.cl asks but CHANNELS, EACH_ITS_OWN X_STEP
  * AHEAD Y_CHANNELS_LAST STREAM VECTOR VECTORS TILE TILES (at most so many a work-item) BLOCK_C CHUNK (a multiple of it). */

@@ -11,6 +11,9 @@
 #if !defined(CHANNELS) || !defined(TILE) || !defined(ALONG_ROWS) || !defined(IN_PLACE)
 #error "CHANNELS, TILE, ALONG_ROWS and IN_PLACE are required"
 #endif
+#if TILE > 31
+#error "TILE is past the bits of a lane mask"
+#endif
 #if !defined(RESIDUES_TOGETHER) || !defined(ROWS)
 #error "RESIDUES_TOGETHER and ROWS are required"
 #endif

@@ -8,6 +8,7 @@
 #include "device/quirks.h"
 #include "plan/plan.h"
 #include "support/faults.h"
+#include "support/layers.h"
 #include "support/rig.h"
 #include "support/scratch.h"
 
@@ -239,6 +240,16 @@ static void layers_of_every_kind_are_tested_and_pass(void **state) {
   check_kind(rig, "strided bias", &strided, gradient);
   desc.x_layout = desc.y_layout = TCONV3D_CHANNELS_LAST;
   check_kind(rig, "channels last", &desc, options);
+  /* Whose values are prefetched: also a smaller layer's by the same program. */
+  const struct layer_row images = {8, 12, 16, 1, {4, 32, 48}, {3, 3, 3}, {1, 1, 1}, {1, 1, 1}, {1, 1, 1}};
+  desc = layer_of_row(&images);
+  check_kind(rig, "many images", &desc, options);
+  const int64_t crop[] = {17 * 33 * 34 * 36, 1, 33 * 34 * 36, 34 * 36, 36};
+  const struct layer_row cropped = {4, 32, 16, 1, {16, 32, 32}, {2, 2, 2}, {2, 2, 2}, {0, 0, 0}, {1, 1, 1}};
+  desc = layer_of_row(&cropped);
+  desc.x_layout = TCONV3D_STRIDED;
+  memcpy(desc.x_strides, crop, sizeof crop);
+  check_kind(rig, "a channels-last crop", &desc, options);
   desc = make_layer(), desc.dtype = TCONV3D_F16, desc.weight_dtype = TCONV3D_BF16;
   gradient.operation = TCONV3D_GRAD_WEIGHT;
   check_kind(rig, "float16", &desc, gradient);

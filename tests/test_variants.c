@@ -10,6 +10,7 @@
 #include "device/quirks.h"
 #include "plan/choose.h"
 #include "plan/plan.h"
+#include "support/call_check.h"
 #include "support/layers.h"
 #include "support/operands.h"
 #include "support/trial.h"
@@ -189,6 +190,37 @@ static void channels_in_place_are_right_and_read_nothing_else(void **state) {
   }
 }
 
+/* The same and long tiles, picked at random, of tensors that lie otherwise, by every operation that they serve. */
+static void channels_are_right_wherever_tensors_lie(void **state) {
+  static const struct layer_row rows[] = {
+      {2, 16, 16, 16, {3, 5, 30}, {3, 3, 3}, {2, 2, 2}, {1, 1, 1}, {1, 1, 1}}, /* depthwise: groups are lanes */
+      {2, 12, 17, 1, {2, 4, 48}, {2, 3, 3}, {1, 2, 1}, {1, 1, 1}, {1, 1, 1}},
+      {3, 6, 20, 2, {2, 3, 19}, {1, 3, 4}, {1, 1, 3}, {0, 1, 2}, {1, 2, 1}},
+  };
+  static const enum view_kind kinds[] = {VIEW_LAST, VIEW_LAST_PADDED, VIEW_FLIPPED, VIEW_STEPS};
+  static const tconv3d_operation operations[] = {TCONV3D_FORWARD, TCONV3D_GRAD_INPUT, TCONV3D_CONVOLUTION};
+  const struct rig *rig = *state;
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; ++i)
+    for (size_t o = 0; o < sizeof operations / sizeof *operations; ++o)
+      for (size_t k = i % 2; k < sizeof kinds / sizeof *kinds; k += 2) {
+        struct rng rng = {default_seed + i};
+        struct asked asked = {.operation = operations[o], .desc = layer_of_row(&rows[i]), .seed = default_seed + i + k};
+        if (operations[o] == TCONV3D_CONVOLUTION) asked.desc = convolution_like(&asked.desc);
+        views_random(&rng, &rng, &asked.desc, operations[o], (struct view_kinds){kinds[k], VIEW_DENSE, kinds[k]});
+        const t3_request request = {.desc = &asked.desc, .operation = operations[o]};
+        t3_problem problem;
+        t3_candidate list[T3_MAX_VARIANTS], meant[T3_MAX_VARIANTS];
+        assert_int_equal(t3_problem_init(t3_context_slot(rig->context, NULL), &request, &problem), TCONV3D_OK);
+        size_t count = t3_candidates(&problem, t3_algorithm_named("channels"), list), chosen = 0;
+        for (size_t j = 0; j < count; ++j)
+          if (list[j].variant.number[CHANNELS_READING] == IN_PLACE || list[j].variant.number[CHANNELS_TILE] >= 12)
+            meant[chosen++] = list[j];
+        assert_true(chosen);
+        asked.candidate = &meant[rng_between(&rng, 0, (int64_t)chosen - 1)];
+        assert_non_null(call_check_both(rig, asked));
+      }
+}
+
 /* Long tiles of one vector of channels, whose positions are a step apart unless a row ends within them. */
 static void long_tiles_are_right(void **state) {
   static const struct layer_row rows[] = {
@@ -273,6 +305,7 @@ int main(void) {
       cmocka_unit_test(some_variants_are_right_wherever_vectors_rows_and_planes_end),
       cmocka_unit_test(stores_past_the_caches_are_right),
       cmocka_unit_test(channels_in_place_are_right_and_read_nothing_else),
+      cmocka_unit_test(channels_are_right_wherever_tensors_lie),
       cmocka_unit_test(long_tiles_are_right),
       cmocka_unit_test(no_kernel_reads_outside_x),
       cmocka_unit_test(some_variants_of_gradients_and_convolutions_are_exact),

@@ -31,6 +31,7 @@ typedef struct t3_problem {
   t3_feature_set features; /* of those that t3_features_wanted names, what the device has */
   const char *no_products; /* why matrix products may not be used, static; NULL where they may */
   bool products_welcome;   /* they may be chosen by prediction alone, though CLBlast compiles for long */
+  bool unforeseen;         /* as t3_unforeseen finds it for what is asked; smaller layers that share the program take it over */
   /* Of sums: bytes of one, vectors of the device and of its multiply-add units in sums, registers for such vectors. */
   int64_t real_size, width, fma_width, registers;
 } t3_problem;
@@ -169,6 +170,9 @@ void t3_end_recipe(const t3_problem *problem, int64_t packed_count, t3_recipe *r
 
 /* Bytes of the last cache that a layer may count on: a virtual machine is told its host's, which serves others too. */
 uint64_t t3_cache_share(const tconv3d_device_info *device);
+/* Whether x outgrows the second cache and has so many channels that no processor foresees the next one's values: those are
+ * worth prefetching (measured: up to half of the time; with few channels it costs instead). */
+bool t3_unforeseen(const t3_problem *problem);
 
 /* Multiply-adds that a device does a second at best, by its compute units, clock (assumed) and vectors; for costs only. */
 double t3_device_rate(const tconv3d_device_info *device);

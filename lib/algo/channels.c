@@ -20,7 +20,7 @@ struct block {
 };
 
 enum {
-  MAX_TAPS = 1024,   /* a work-item keeps that many offsets */
+  MAX_TAPS = 1024,   /* a work-item keeps two lists of that many */
   MAX_RESIDUES = 64, /* of an axis: the length of the tables in the program */
   /* Weights come from far once for all tiles of a work-item: 48 of them gained up to a fifth over 16, and of two residues of W
    * up to 4 % over 24; their sums and a chunk of weights share the second cache. */
@@ -29,6 +29,7 @@ enum {
   CHUNK_BYTES = 64 << 10,    /* up to a fifth faster than 128 KiB, with so many tiles */
   ITEMS_A_UNIT = 4,          /* at least, with tiles enough: then compute units end within some 20 % of each other */
   BLOCK_C = 16,              /* channels side by side in x that are taken together: a line of the cache, of float */
+  MOST_ADDRESSES = 8,        /* of a tile: a processor has some 16 registers for them and for all else */
   MOST_TURNED = 4,           /* residues of W that cl/lines.cl interleaves by shuffles */
   MOST_TOGETHER = 64,        /* residues: a work-item keeps a list of taps of each */
   TOGETHER_BYTES = 256 << 10 /* of all residues' weights, which then stay in the second cache beside x and y */
@@ -86,8 +87,9 @@ static t3_problem lanes_of(const t3_problem *problem) {
   return lanes;
 }
 
-/* Blocks whose sums, vectors of weights and broadcast value the registers hold: 32 where the vectors are of 512 bits, else 16.
- */
+/* Blocks whose sums, vectors of weights and broadcast value the registers hold: 32 where the vectors are of 512 bits, else 16,
+ * for which the longest tiles are too long. Reading in place asks for each position of a tile at an edge whether a tap is
+ * inside: too often where only one multiply-add follows. */
 static size_t variants(const t3_problem *problem, t3_variant *list) {
   static const int64_t blocks[][2] = {{4, 6}, {4, 5},  {3, 6},  {2, 8},  {2, 6},  {2, 5}, {2, 4},
                                       {3, 4}, {1, 24}, {1, 20}, {1, 16}, {1, 12}, {1, 8}, {1, 4}};
@@ -226,20 +228,25 @@ static int64_t packed_count(const t3_problem *problem, const struct block *block
   return channel_blocks(problem, block) * block->width * block->vectors * (taps * layer->group_in + 1);
 }
 
-/* How far apart neighbouring positions of a row lie in what is read, for tiles of so many positions that their addresses would
- * be loaded one by one (measured: up to a quarter of the time); else 0. */
+/* Tiles of one vector of channels may have so many positions that a processor has no registers for their addresses. */
+static bool long_tile(const struct block *block) {
+  return block->vectors == 1 && block->tile > MOST_ADDRESSES;
+}
+
+/* How far apart neighbouring positions of a row lie in what a long tile reads, where that is one value or the channels of one,
+ * as in smaller layers by the same program; else 0. */
 static int64_t x_step(const t3_problem *problem, const struct block *block) {
   t3_padded padded = padded_of(problem, block->reading);
   int64_t read[5];
   t3_read_strides(problem, &padded, read);
-  int64_t step = read[T3_AXIS_W] * t3_step(problem, T3_W);
-  return block->vectors == 1 && goes_along_rows(problem, block) && step > 0 && step < 1 << 20 ? step : 0;
+  bool dense = read[T3_AXIS_W] == 1 || (read[T3_AXIS_C] == 1 && read[T3_AXIS_W] == problem->layer.in_channels);
+  return long_tile(block) && goes_along_rows(problem, block) && dense ? read[T3_AXIS_W] * t3_step(problem, T3_W) : 0;
 }
 
-/* How many channels ahead values of x are prefetched, where neighbouring channels lie apart: measured to gain a seventh, but
- * with more vectors, whose sums take longer, nothing. */
+/* How many channels ahead values of x are prefetched, where neighbouring channels lie apart: measured to gain a seventh with
+ * long tiles; with more vectors, whose sums take longer, nothing. */
 static int64_t ahead(const t3_problem *problem, const struct block *block) {
-  return block->vectors == 1 && channels_together(problem, block) == 1 && t3_unforeseen(problem) ? 3 : 0;
+  return long_tile(block) && channels_together(problem, block) == 1 && problem->unforeseen ? 3 : 0;
 }
 
 /* The part of the taps that tiles do not leave out: an axis counts whose positions change no faster than tiles do. */
@@ -251,16 +258,16 @@ static double taken(const t3_problem *problem, const struct block *block) {
   return part;
 }
 
-/* The part of the tiles that go on in the next row, where only steps spare the loads of addresses. */
+/* The part of the long tiles whose positions are not all a step apart: those that go on in the next row. */
 static double over_ends(const t3_problem *problem, const struct block *block) {
   int64_t row = t3_positions(problem, T3_W);
-  if (block->vectors > 1) return 0;
+  if (!long_tile(block)) return 0;
   if (!x_step(problem, block)) return 1;
   double part = row % block->tile ? (double)block->tile / (double)row : 0;
   return part < 1 ? part : 1;
 }
 
-/* The part of the tiles that have taps past the edges of an axis: but along rows their positions have the same. */
+/* The part of the tiles that have taps past the edges of an axis; along W a tile has them if one of its positions has. */
 static double over_edges(const t3_problem *problem, const struct block *block, int axis) {
   double reach = (double)t3_span(problem, axis) / (double)t3_step(problem, axis);
   if (axis == T3_W && reach > 0) reach += (double)(block->tile - 1);

@@ -1,6 +1,7 @@
 /* dots: the gradient of the weight with vectors of positions, for CPU devices (cl/dots.cl has the maths and the layout). It
  * wins where a group has too few input channels for outer's vectors: depthwise layers above all. */
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 
 #include "algo/algo.h"
@@ -78,7 +79,8 @@ static double slab_rounds(const t3_problem *problem, const struct block *block, 
   double taps_w = (double)w->kernel, sums = taps * taps_w * c * m, lines = (double)w->stride * width / 8 + 2;
   double row = 3 + m * lines + taps * (1 + c) + m * taps_w * (2 + taps * (1 + c)) + (taps * c + m * taps_w) * width;
   double rows = (double)height + (taps - 1) * (double)h.offset_step;
-  double tile = 8 * sums + width + (double)t3_ceil_div(w->in, block->width) * (taps_w + 2 + rows * row);
+  double strips = floor(rows / 4) + 1, columns = (double)t3_ceil_div(w->in, block->width);
+  double tile = 8 * sums + width + strips + columns * (strips * (taps_w + 2) + rows * row);
   double tiles = (double)(t3_min(h.tap_step, axis[T3_H].kernel) * t3_ceil_div(shared_taps(&axis[T3_H]), block->h));
   return 1 + (double)axis[T3_D].kernel * (1 + (double)axis[T3_H].kernel + tiles * tile);
 }

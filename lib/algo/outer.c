@@ -172,9 +172,10 @@ static double item_rounds(const t3_problem *problem, const struct block *block, 
   double positions = (double)(run * lines.piece), image = (double)(axis[T3_D].in * axis[T3_H].in * lines.pieces);
   double steps = (double)run / (double)t3_max(POSITIONS / lines.piece, 1) + (double)run / image + 2;
   double turned = vectors * (positions * (width + 8) + (double)run * 8 * width);
+  double kept = 8 + 4 * (double)sets_of(problem, block); /* of zeroing, adding and keeping sums */
   double ahead = m * ((double)(lines.piece * axis[T3_W].stride) / 8 + 2);
-  double tap =
-      positions * (1 + vectors + taps * (1 + m * (1 + vectors))) + (double)run * (2 + ahead) + steps * 8 * m * taps * vectors;
+  double tap = positions * (2 + vectors + taps * (1 + m * (1 + vectors))) + (double)run * (2 + ahead) +
+               steps * kept * m * taps * vectors;
   double tiles = (double)(cut->m_tiles * axis[T3_D].kernel * axis[T3_H].kernel * t3_ceil_div(axis[T3_W].kernel, block->taps));
   double stored = (double)(cut->m_tiles * layer->taps) * m * vectors * 4 * width;
   return (double)cut->c_tiles * (turned + tiles * (tap + steps) + stored) + 4 * positions;

@@ -49,13 +49,6 @@ int64_t t3_step(const t3_problem *problem, int axis) {
   return t3_input_step(&problem->layer.axis[axis]);
 }
 
-bool t3_unforeseen(const t3_problem *problem) {
-  enum { FORESEEN_BYTES = 1 << 20 }; /* they stay in the second cache */
-  int64_t foreseen = (int64_t)problem->device.cache_bytes;
-  if (foreseen <= 0 || foreseen > FORESEEN_BYTES) foreseen = FORESEEN_BYTES;
-  return problem->layer.group_in > 8 && problem->layer.x_count * problem->real_size >= foreseen;
-}
-
 /* Inputs that so many values of t reach. */
 static int64_t reach(const t3_problem *problem, int axis, int64_t positions) {
   return (positions - 1) * t3_step(problem, axis) + 1 + t3_span(problem, axis);

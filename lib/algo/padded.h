@@ -29,10 +29,6 @@ int64_t t3_most_taps(const t3_problem *problem, int axis);
 /* Residues of an axis that a tap reaches; the others' outputs are bias alone. */
 int64_t t3_used_residues(const t3_problem *problem, int axis);
 
-/* Whether x outgrows the second cache and has so many channels that no processor foresees the next one's values: those are worth
- * prefetching (measured: up to half of the time; with few channels it costs instead). */
-bool t3_unforeseen(const t3_problem *problem);
-
 /* For kernels that take x by rows: rows: t of H is rounded up to a multiple of it. pitch: values in a row, 0 for all that t of
  * W reach. slack above 0 asks for the copy in any case. */
 t3_padded t3_padded_of(const t3_problem *problem, int64_t rows, int64_t pitch, int64_t slack);

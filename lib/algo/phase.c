@@ -119,7 +119,7 @@ static int64_t channels_at_once(const t3_problem *problem, const struct block *b
 /* How many channels ahead rows of x are prefetched, some hundred cycles before they are loaded. */
 static int64_t ahead(const t3_problem *problem, const struct block *block) {
   const t3_axis *axis = problem->layer.axis;
-  if (!t3_unforeseen(problem)) return 0;
+  if (!problem->unforeseen) return 0;
   if (block->gather) return channels_at_once(problem, block);
   int64_t products = axis[T3_D].kernel * axis[T3_H].kernel * axis[T3_W].kernel * block->m * block->h * block->v;
   return t3_max(t3_min(512 / products, 8), 1);

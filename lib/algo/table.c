@@ -143,6 +143,13 @@ uint64_t t3_cache_share(const tconv3d_device_info *device) {
   return device->cache_bytes < device->compute_units * of_unit ? device->cache_bytes : device->compute_units * of_unit;
 }
 
+bool t3_unforeseen(const t3_problem *problem) {
+  enum { FORESEEN_BYTES = 1 << 20 }; /* of x: they stay in the second cache */
+  int64_t foreseen = (int64_t)problem->device.cache_bytes;
+  if (foreseen <= 0 || foreseen > FORESEEN_BYTES) foreseen = FORESEEN_BYTES;
+  return problem->layer.group_in > 8 && problem->layer.x_count * problem->real_size >= foreseen;
+}
+
 double t3_stream_seconds(const tconv3d_device_info *device, int64_t floats) {
   double bytes = (double)floats * sizeof(float);
   return bytes / (bytes > (double)device->cache_bytes ? 20e9 : 60e9); /* measured on two cores */

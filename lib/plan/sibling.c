@@ -54,6 +54,7 @@ static bool make_problem(const tconv3d_plan *plan, const tconv3d_desc *desc, t3_
       desc, from->operation, from->beta, from->epilogue, 0, !from->no_products, from->reduced_precision};
   if (t3_problem_init(plan->slot, &request, problem) != TCONV3D_OK || !from->layer.y_count) return false;
   scale_cache(from, problem);
+  problem->unforeseen = from->unforeseen;
   return t3_applicable(problem, plan->chosen.algorithm, why, sizeof why);
 }
 
