@@ -26,12 +26,14 @@ enum {
    * up to 4 % over 24; their sums and a chunk of weights share the second cache. */
   LEAST_TILES = 16,
   MOST_TILES = 48,
-  CHUNK_BYTES = 64 << 10,    /* up to a fifth faster than 128 KiB, with so many tiles */
+  CHUNK_BYTES = 32 << 10,    /* of weights, in the first cache: up to 7 % faster than 64 KiB, a fifth than 128 */
+  LEAST_CHUNK = 4,           /* channels: between chunks sums are loaded and stored */
   ITEMS_A_UNIT = 4,          /* at least, with tiles enough: then compute units end within some 20 % of each other */
   BLOCK_C = 16,              /* channels side by side in x that are taken together: a line of the cache, of float */
   MOST_ADDRESSES = 8,        /* of a tile: a processor has some 16 registers for them and for all else */
   MOST_TURNED = 4,           /* residues of W that cl/lines.cl interleaves by shuffles */
   MOST_TOGETHER = 64,        /* residues: a work-item keeps a list of taps of each */
+  RESIDUE_BYTES = 64 << 10,  /* of one residue's weights where all residues take turns */
   TOGETHER_BYTES = 256 << 10 /* of all residues' weights, which then stay in the second cache beside x and y */
 };
 
@@ -142,18 +144,25 @@ static int64_t taps_of(const t3_problem *problem) {
   return t3_most_taps(problem, T3_D) * t3_most_taps(problem, T3_H) * t3_most_taps(problem, T3_W);
 }
 
-static int64_t chunk_of(const t3_problem *problem, const struct block *block) {
-  int64_t row = taps_of(problem) * block->width * block->vectors * problem->real_size;
-  int64_t together = channels_together(problem, block);
-  return t3_max(t3_max(CHUNK_BYTES / row, 8) / together, 1) * together;
+/* Bytes of the weights of an input channel, for the residue with the most taps. */
+static int64_t weight_bytes(const t3_problem *problem, const struct block *block) {
+  return taps_of(problem) * block->width * block->vectors * problem->real_size;
 }
 
 /* Whether a work-item owns all residues, and takes them by turns at each tile: their x stays in the first cache, and outputs of
  * neighbouring channels and positions are stored soon after one another. For channels-last outputs whose sums need not wait. */
 static bool residues_together(const t3_problem *problem, const struct block *block) {
-  int64_t weights = problem->layer.taps * problem->layer.group_in * block->width * block->vectors * problem->real_size;
-  return t3_y_channels_last(problem) && residues_of(problem) <= MOST_TOGETHER && weights <= TOGETHER_BYTES &&
-         problem->layer.group_in <= chunk_of(problem, block);
+  int64_t all = problem->layer.taps * problem->layer.group_in * block->width * block->vectors * problem->real_size;
+  return t3_y_channels_last(problem) && residues_of(problem) <= MOST_TOGETHER && all <= TOGETHER_BYTES &&
+         problem->layer.group_in * weight_bytes(problem, block) <= RESIDUE_BYTES;
+}
+
+/* Input channels that serve all tiles of a work-item before the next ones do. */
+static int64_t chunk_of(const t3_problem *problem, const struct block *block) {
+  int64_t together = channels_together(problem, block);
+  int64_t channels = t3_max(CHUNK_BYTES / weight_bytes(problem, block), LEAST_CHUNK);
+  if (residues_together(problem, block)) channels = problem->layer.group_in + together - 1;
+  return t3_max(channels / together, 1) * together;
 }
 
 /* Residues that a work-item owns. */
@@ -279,7 +288,7 @@ static double over_edges(const t3_problem *problem, const struct block *block, i
 static double list_cycles(const t3_problem *problem, const struct block *block) {
   double inside = 1;
   for (int a = 0; a < 3; ++a) inside *= 1 - over_edges(problem, block, a);
-  return (1 - inside) * (double)(residues_of(problem) * (20 * block->tile + 4 * taps_of(problem)));
+  return (1 - inside) * (double)(residues_of(problem) * (10 * block->tile + 3 * taps_of(problem)));
 }
 
 /* What a body gains by channels side by side in x, where multiply-adds count and not loads (measured). */
