@@ -31,6 +31,7 @@ typedef struct t3_problem {
   t3_feature_set features; /* of those that t3_features_wanted names, what the device has */
   const char *no_products; /* why matrix products may not be used, static; NULL where they may */
   bool products_welcome;   /* they may be chosen by prediction alone, though CLBlast compiles for long */
+  double share;            /* 1; of a smaller layer that shall share a plan's program: its part of that plan's work */
   bool unforeseen;         /* as t3_unforeseen finds it for what is asked; smaller layers that share the program take it over */
   /* Of sums: bytes of one, vectors of the device and of its multiply-add units in sums, registers for such vectors. */
   int64_t real_size, width, fma_width, registers;

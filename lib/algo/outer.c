@@ -111,7 +111,8 @@ static double beside(const t3_problem *problem, const struct block *block, const
   seconds += (double)m_blocks * t3_stream_seconds(&problem->device, layer->x_count) / 2;
   seconds += (double)c_blocks * t3_stream_seconds(&problem->device, layer->y_count) / 2;
   seconds += t3_stream_seconds(&problem->device, layer->w_count);
-  if (cut->chunks > 1) seconds += 2 * t3_stream_seconds(&problem->device, (int64_t)(kept * items)) + 30e-6;
+  double partial = 2 * t3_stream_seconds(&problem->device, (int64_t)(kept * items)) + 30e-6;
+  if (cut->chunks > 1) seconds += partial * problem->share; /* or a small layer would not be cut as the plan is */
   double units = problem->device.compute_units ? problem->device.compute_units : 1;
   double rounds = (double)t3_ceil_div((int64_t)items, (int64_t)units);
   return seconds + products * (rounds * units / items - 1 + 0.3 / rounds);

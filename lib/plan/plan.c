@@ -195,6 +195,7 @@ tconv3d_status t3_problem_init(const t3_slot *slot, const t3_request *request, t
   T3_TRY(check_epilogue(problem));
   T3_TRY(check_tensors(slot, problem));
   for (int a = 0; a < 3; ++a) problem->phases[a] = t3_phases_of(&problem->layer.axis[a]);
+  problem->share = 1;
   problem->unforeseen = t3_unforeseen(problem);
   return t3_features_there(slot, t3_features_wanted(problem), &problem->features);
 }

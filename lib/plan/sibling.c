@@ -55,6 +55,7 @@ static bool make_problem(const tconv3d_plan *plan, const tconv3d_desc *desc, t3_
   if (t3_problem_init(plan->slot, &request, problem) != TCONV3D_OK || !from->layer.y_count) return false;
   scale_cache(from, problem);
   problem->unforeseen = from->unforeseen;
+  problem->share = (double)problem->layer.y_count / (double)from->layer.y_count;
   return t3_applicable(problem, plan->chosen.algorithm, why, sizeof why);
 }
 
