@@ -157,22 +157,46 @@ static void some_variants_are_right_wherever_vectors_rows_and_planes_end(void **
   }
 }
 
-/* Of an algorithm's variants at most four, from all over its list, of which the number at a place is in a range. */
-static void check_where(const struct rig *rig, const tconv3d_desc *desc, const char *algorithm, int place, int64_t least,
-                        int64_t greatest, uint64_t seed, check *check_one) {
-  enum { MOST = 4 };
-  const t3_request request = {.desc = desc, .operation = TCONV3D_FORWARD};
-  t3_problem problem;
-  t3_candidate list[T3_MAX_VARIANTS], meant[T3_MAX_VARIANTS];
-  assert_int_equal(t3_problem_init(t3_context_slot(rig->context, NULL), &request, &problem), TCONV3D_OK);
-  size_t count = t3_candidates(&problem, t3_algorithm_named(algorithm), list), chosen = 0;
-  for (size_t i = 0; i < count; ++i)
-    if (list[i].variant.number[place] >= least && list[i].variant.number[place] <= greatest) meant[chosen++] = list[i];
-  assert_true(chosen);
-  for (size_t i = 0; i < chosen; i += (chosen + MOST - 1) / MOST) check_one(rig, TCONV3D_FORWARD, desc, &meant[i], seed);
+/* What variants of phase and channels say by their numbers. */
+static bool lays_out(const t3_variant *phase) {
+  return phase->number[5];
 }
 
-enum { PHASE_GATHER = 5, CHANNELS_TILE = 2, CHANNELS_READING = 3, IN_PLACE = 2 }; /* places and a value of variants' numbers */
+static bool is_long(const t3_variant *channels) {
+  return channels->number[2] >= 12;
+}
+
+static bool reads_in_place(const t3_variant *channels) {
+  return channels->number[3] == 2;
+}
+
+static bool is_either(const t3_variant *channels) {
+  return is_long(channels) || reads_in_place(channels);
+}
+
+typedef bool meant(const t3_variant *variant);
+
+/* An algorithm's candidates that are meant, of which there must be some. */
+static size_t candidates_of(const struct rig *rig, tconv3d_operation operation, const tconv3d_desc *desc, const char *algorithm,
+                            meant *is_meant, t3_candidate *list) {
+  const t3_request request = {.desc = desc, .operation = operation};
+  t3_problem problem;
+  assert_int_equal(t3_problem_init(t3_context_slot(rig->context, NULL), &request, &problem), TCONV3D_OK);
+  size_t count = t3_candidates(&problem, t3_algorithm_named(algorithm), list), kept = 0;
+  for (size_t i = 0; i < count; ++i)
+    if (is_meant(&list[i].variant)) list[kept++] = list[i];
+  assert_true(kept);
+  return kept;
+}
+
+/* At most four of them, from all over their list. */
+static void check_where(const struct rig *rig, const tconv3d_desc *desc, const char *algorithm, meant *is_meant, uint64_t seed,
+                        check *check_one) {
+  enum { MOST = 4 };
+  t3_candidate list[T3_MAX_VARIANTS];
+  size_t count = candidates_of(rig, TCONV3D_FORWARD, desc, algorithm, is_meant, list);
+  for (size_t i = 0; i < count; i += (count + MOST - 1) / MOST) check_one(rig, TCONV3D_FORWARD, desc, &list[i], seed);
+}
 
 /* x read in place although taps reach over its edges, by tiles that end in the midst of rows, planes and images. */
 static void channels_in_place_are_right_and_read_nothing_else(void **state) {
@@ -185,8 +209,8 @@ static void channels_in_place_are_right_and_read_nothing_else(void **state) {
   };
   for (size_t i = 0; i < sizeof rows / sizeof *rows; ++i) {
     tconv3d_desc desc = layer_of_row(&rows[i]);
-    check_where(*state, &desc, "channels", CHANNELS_READING, IN_PLACE, IN_PLACE, default_seed + i, check_result);
-    if (i < 3) check_where(*state, &desc, "channels", CHANNELS_READING, IN_PLACE, IN_PLACE, default_seed + i, check_reads);
+    check_where(*state, &desc, "channels", reads_in_place, default_seed + i, check_result);
+    if (i < 3) check_where(*state, &desc, "channels", reads_in_place, default_seed + i, check_reads);
   }
 }
 
@@ -207,16 +231,9 @@ static void channels_are_right_wherever_tensors_lie(void **state) {
         struct asked asked = {.operation = operations[o], .desc = layer_of_row(&rows[i]), .seed = default_seed + i + k};
         if (operations[o] == TCONV3D_CONVOLUTION) asked.desc = convolution_like(&asked.desc);
         views_random(&rng, &rng, &asked.desc, operations[o], (struct view_kinds){kinds[k], VIEW_DENSE, kinds[k]});
-        const t3_request request = {.desc = &asked.desc, .operation = operations[o]};
-        t3_problem problem;
-        t3_candidate list[T3_MAX_VARIANTS], meant[T3_MAX_VARIANTS];
-        assert_int_equal(t3_problem_init(t3_context_slot(rig->context, NULL), &request, &problem), TCONV3D_OK);
-        size_t count = t3_candidates(&problem, t3_algorithm_named("channels"), list), chosen = 0;
-        for (size_t j = 0; j < count; ++j)
-          if (list[j].variant.number[CHANNELS_READING] == IN_PLACE || list[j].variant.number[CHANNELS_TILE] >= 12)
-            meant[chosen++] = list[j];
-        assert_true(chosen);
-        asked.candidate = &meant[rng_between(&rng, 0, (int64_t)chosen - 1)];
+        t3_candidate list[T3_MAX_VARIANTS];
+        size_t count = candidates_of(rig, operations[o], &asked.desc, "channels", is_either, list);
+        asked.candidate = &list[rng_between(&rng, 0, (int64_t)count - 1)];
         assert_non_null(call_check_both(rig, asked));
       }
 }
@@ -234,7 +251,7 @@ static void long_tiles_are_right(void **state) {
   slot->info.cache_bytes = 1; /* so x is unforeseen */
   for (size_t i = 0; i < sizeof rows / sizeof *rows; ++i) {
     tconv3d_desc desc = layer_of_row(&rows[i]);
-    check_where(rig, &desc, "channels", CHANNELS_TILE, 12, 24, default_seed + i, check_result);
+    check_where(rig, &desc, "channels", is_long, default_seed + i, check_result);
   }
   slot->info.cache_bytes = cache_bytes;
 }
@@ -256,7 +273,7 @@ static void stores_past_the_caches_are_right(void **state) {
     tconv3d_desc desc = layer_of_row(&rows[i]);
     check_layer(rig, &desc, 1, default_seed + i, check_result);
     if (rows[i].in_channels > 8) /* rows of x laid out for several blocks, which take turns at prefetching */
-      check_where(rig, &desc, "phase", PHASE_GATHER, 1, 1, default_seed + i, check_result);
+      check_where(rig, &desc, "phase", lays_out, default_seed + i, check_result);
   }
   slot->info.cache_bytes = cache_bytes;
 }

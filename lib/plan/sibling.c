@@ -41,9 +41,8 @@ static bool known_launches(const t3_recipe *a, const t3_recipe *b) {
 /* A cache as large for this y as the device's is for the plan's, of which it counts on a part: what a kernel does depends on
  * whether y outgrows it. */
 static void scale_cache(const t3_problem *from, t3_problem *problem) {
-  double part = (double)problem->layer.y_count / (double)from->layer.y_count;
   uint64_t cache = t3_cache_share(&from->device);
-  problem->device.cache_bytes = (uint64_t)((double)cache * part);
+  problem->device.cache_bytes = (uint64_t)((double)cache * problem->share);
   if (cache && !problem->device.cache_bytes) problem->device.cache_bytes = 1;
 }
 
@@ -53,9 +52,9 @@ static bool make_problem(const tconv3d_plan *plan, const tconv3d_desc *desc, t3_
   const t3_request request = {
       desc, from->operation, from->beta, from->epilogue, 0, !from->no_products, from->reduced_precision};
   if (t3_problem_init(plan->slot, &request, problem) != TCONV3D_OK || !from->layer.y_count) return false;
-  scale_cache(from, problem);
-  problem->unforeseen = from->unforeseen;
   problem->share = (double)problem->layer.y_count / (double)from->layer.y_count;
+  problem->unforeseen = from->unforeseen;
+  scale_cache(from, problem);
   return t3_applicable(problem, plan->chosen.algorithm, why, sizeof why);
 }
 
