@@ -323,7 +323,10 @@ static double cost(const t3_problem *asked, const t3_variant *variant) {
     body *= 1 + 0.2 * over_edges(problem, &block, T3_W); /* lane by lane */
     listing = list_cycles(problem, &block);
   }
-  if (t3_step(problem, T3_W) > 1 && channels_together(problem, &block) == 1) body += t3_far_cycles(problem, &padded) / 5;
+  /* Lines of the cache that come from far; with few registers more of a tile's values are asked for before they are there. */
+  bool few = t3_few_registers(problem);
+  if ((t3_step(problem, T3_W) > 1 || few) && channels_together(problem, &block) == 1)
+    body += t3_far_cycles(problem, &padded) / (few ? 20 : 5);
   double tiles = (double)t3_ceil_div(all_positions(problem), block.tile);
   tiles *= (double)channel_blocks(problem, &block);
   double stores = (double)(block.tile * block.vectors) * store_cycles(problem, &block);

@@ -166,6 +166,7 @@ static bool padded_count(const t3_problem *problem, const t3_padded *padded, int
 
 enum {
   CACHE_LINE = 64,      /* bytes */
+  CACHE_PLACES = 4096,  /* of the first cache: bytes that far apart share a set of its lines */
   CACHE_WAY = 1 << 17,  /* of the second cache: 1 MiB in 8 ways, or more */
   MAX_FACTOR = 1 << 16, /* of a stride or kernel size: they are multiplied by a few hundred positions or weights */
   MAX_SLACK = 8 * 16    /* of a short line's block */
@@ -269,8 +270,28 @@ double t3_far_cycles(const t3_problem *problem, const t3_padded *padded) {
   return floats > 4 << 20 ? 80 : 0;
 }
 
-double t3_in_place_cycles(const t3_padded *padded, double rows, double masks) {
-  return padded->edge_width ? 0.2 * rows + 0.1 * masks : 0;
+bool t3_few_registers(const t3_problem *problem) {
+  return problem->registers < 32;
+}
+
+double t3_vector_loads(const t3_problem *problem, int64_t width) {
+  if (!t3_few_registers(problem)) return width == 16 ? 2 : 1;
+  return 1 + (double)(width * problem->real_size) / CACHE_LINE;
+}
+
+bool t3_channels_collide(const t3_problem *problem, const t3_padded *padded) {
+  int64_t apart =
+      padded->copy ? padded->size[T3_D] * padded->size[T3_H] * padded->size[T3_W] : problem->layer.x.stride[T3_AXIS_C];
+  return problem->layer.group_in > 12 && apart * problem->real_size % CACHE_PLACES == 0;
+}
+
+double t3_collision_cycles(const t3_problem *problem, const t3_padded *padded) {
+  return t3_few_registers(problem) && t3_channels_collide(problem, padded) ? 12 : 0;
+}
+
+double t3_in_place_cycles(const t3_problem *problem, const t3_padded *padded, double rows, double masks) {
+  if (!padded->edge_width) return 0;
+  return t3_few_registers(problem) ? rows + 0.5 * masks : 0.2 * rows + 0.1 * masks;
 }
 
 double t3_store_cycles(const t3_problem *problem, int64_t vectors, int64_t width, int64_t m) {

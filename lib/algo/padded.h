@@ -85,8 +85,22 @@ double t3_body_cycles(const t3_problem *problem, int64_t width, double products,
  * each other's places in it (measured). */
 double t3_far_cycles(const t3_problem *problem, const t3_padded *padded);
 
+/* Whether the processor is of those with 16 registers for vectors: bodies are so small there that their loads count for more
+ * than their multiply-adds, masks lie in memory, and the second cache has 256 or 512 KiB in 4 or 8 ways. */
+bool t3_few_registers(const t3_problem *problem);
+
+/* Loads that a load of a vector counts for, which begins anywhere: one that crosses a line of the cache is two. */
+double t3_vector_loads(const t3_problem *problem, int64_t width);
+
+/* Whether the values of one position lie a multiple of 4 KiB apart in more channels than the first cache has ways: then they
+ * drive one another out of its sets. */
+bool t3_channels_collide(const t3_problem *problem, const t3_padded *padded);
+
+/* What a row of x waits then for its line where the second cache loses it too (measured). */
+double t3_collision_cycles(const t3_problem *problem, const t3_padded *padded);
+
 /* What a body takes longer for finding so many rows of x in place and masking so many vectors (measured); 0 otherwise. */
-double t3_in_place_cycles(const t3_padded *padded, double rows, double masks);
+double t3_in_place_cycles(const t3_problem *problem, const t3_padded *padded, double rows, double masks);
 
 /* What storing vectors of outputs, of m channels each, costs beside their sums, in cycles: each goes through memory; what
  * cannot be stored as whole vectors of a row goes element by element. */

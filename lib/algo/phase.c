@@ -36,12 +36,14 @@ static int64_t offsets_w(const t3_problem *problem) {
   return t3_min(t3_span(problem, T3_W) / t3_max(step, apart) + 1, problem->layer.axis[T3_W].kernel);
 }
 
-/* Vectors that one row of taps loads and shuffles, for one vector of outputs. */
-static int64_t loads_w(const t3_problem *problem, const struct block *block) {
-  static const int64_t shuffles[] = {0, 0, 1, 2, 3};
+/* Vectors that one row of taps loads and shuffles, for one vector of outputs. AVX2 has no shuffle of two vectors by any lanes.
+ */
+static double loads_w(const t3_problem *problem, const struct block *block) {
+  static const double shuffles[][5] = {{0, 0, 1, 2, 3}, {0, 0, 2, 5, 6}};
   int64_t step = t3_step(problem, T3_W), taps = problem->layer.axis[T3_W].kernel;
-  if (step > 4) return taps * block->width;
-  return offsets_w(problem) * step * (block->width == 16 ? 2 : 1) + shuffles[step] * taps;
+  if (step > 4) return (double)(taps * block->width);
+  return (double)(offsets_w(problem) * step) * t3_vector_loads(problem, block->width) +
+         shuffles[t3_few_registers(problem)][step] * (double)taps;
 }
 
 /* Values between the starts of two rows of x where vectors run over the ends of rows: the zeros after a row are also those
@@ -131,18 +133,19 @@ static int64_t ahead(const t3_problem *problem, const struct block *block) {
 static double line_cycles(const t3_problem *problem, const struct block *block, const t3_padded *padded) {
   int64_t step = t3_step(problem, T3_W), bytes = block->v * block->width * step * problem->real_size;
   double lines = (double)bytes / 64, rows = (double)block->h, far = t3_far_cycles(problem, padded);
-  if (step == 1) return 0;
+  double again = t3_collision_cycles(problem, padded) * rows * (block->gather ? 7 * lines : 1);
+  if (step == 1) return again;
   if (problem->layer.group_in * problem->layer.group_out == 1) return 2 * rows * lines; /* so few rows are foreseen */
-  if (block->gather || far == 0) return 17 * rows * lines;
-  return rows * (20 + 5 * lines + far / (double)m_blocks(problem, block));
+  if (block->gather || far == 0) return 17 * rows * lines + again;
+  return rows * (20 + 5 * lines + far / (double)m_blocks(problem, block)) + again;
 }
 
-/* Whether the rows of one position lie a multiple of 4 KiB apart in more channels than the first cache has ways: then they
- * drive one another out of its sets. */
-static bool collides(const t3_problem *problem, const t3_padded *padded) {
-  int64_t apart =
-      padded->copy ? padded->size[T3_D] * padded->size[T3_H] * padded->size[T3_W] : problem->layer.x.stride[T3_AXIS_C];
-  return problem->layer.group_in > 12 && apart * problem->real_size % 4096 == 0;
+/* Loads of a body beside those of x and weights, where they count: where its rows and weights lie, and what it prefetches. */
+static double other_loads(const t3_problem *problem, const struct block *block) {
+  if (!t3_few_registers(problem)) return 0;
+  int64_t bytes = block->v * block->width * t3_step(problem, T3_W) * problem->real_size;
+  double lines = ahead(problem, block) ? (double)(block->h * (t3_ceil_div(bytes, 64) + 1)) : 0;
+  return 4 + (block->gather ? lines / (double)tile_m(problem, block) : lines);
 }
 
 /* Cycles of the innermost body of a block: one tap of D and H, one input channel. A load of a whole vector counts twice, as it
@@ -151,17 +154,18 @@ static double body_cycles(const t3_problem *problem, const struct block *block, 
   const t3_axis *w = &problem->layer.axis[T3_W];
   int64_t vectors = block->h * block->v;
   double products = (double)(block->m * vectors * w->kernel), weights = (double)(w->kernel * block->m);
-  double fetched = (double)(loads_w(problem, block) * vectors), laid = (double)(gathered_w(problem) * vectors);
+  double fetched = loads_w(problem, block) * (double)vectors, laid = (double)(gathered_w(problem) * vectors);
   double chain = (double)t3_ceil_div(w->kernel, t3_max(t3_used_residues(problem, T3_W), 1));
-  double cycles = t3_body_cycles(problem, block->width, products, (block->gather ? laid : fetched) + weights, chain);
-  double once = t3_in_place_cycles(padded, (double)block->h, (double)((offsets_w(problem) - 1) * vectors));
+  double loads = (block->gather ? laid : fetched) + weights + other_loads(problem, block);
+  double cycles = t3_body_cycles(problem, block->width, products, loads, chain);
+  double once = t3_in_place_cycles(problem, padded, (double)block->h, (double)((offsets_w(problem) - 1) * vectors));
   double lines = line_cycles(problem, block, padded);
   if (!in_registers(problem, block)) cycles *= 2; /* spilled at every step */
   bool wide = !problem->layer.transposed && block->width > problem->fma_width;
   if (t3_step(problem, T3_W) > 1 || wide)
     cycles *= 1 + (block->m == 1 ? 0.15 : 0.06) * (double)(block->h - 1); /* measured on convolutions */
   if (block->gather) return cycles + (once + fetched + laid + lines) / (double)tile_m(problem, block);
-  if (collides(problem, padded)) cycles *= 1.15; /* measured: 10 to 30 % */
+  if (t3_channels_collide(problem, padded)) cycles *= 1.15; /* measured: 10 to 30 % */
   return (cycles > lines ? cycles : lines) + once;
 }
 
