@@ -203,17 +203,25 @@ T3_SINGLE void channels(ulong items, __global const REAL *restrict x, ulong x_st
   uchar ends[TILES * TILE];
   tile_t tile[TILES];
   const uint tiles = (positions + TILE - 1) / TILE;
+  const long x_on = ALONG_ROWS ? INPUT_STEP_W * x_w : x_n, y_on = ALONG_ROWS ? STRIDE_W * y_w : y_n;
   position_t t_i = position_of(first, count);
+  bool goes_on = false; /* one step on from the position before */
   for (uint i = 0; i < tiles * TILE; ++i) {
     const offset_t here = start_of(t_i);
-    from[i] = t_i.image * x_n + here.d * x_d + here.h * x_h + here.w * x_w;
-    to[i] = t_i.image * y_n + t_i.d * STRIDE_D * y_d + t_i.h * STRIDE_H * y_h + t_i.w * STRIDE_W * y_w;
+    if (i >= positions) {
+      from[i] = from[i - 1], to[i] = to[i - 1];
+    } else if (goes_on) {
+      from[i] = from[i - 1] + x_on, to[i] = to[i - 1] + y_on;
+    } else {
+      from[i] = t_i.image * x_n + here.d * x_d + here.h * x_h + here.w * x_w;
+      to[i] = t_i.image * y_n + t_i.d * STRIDE_D * y_d + t_i.h * STRIDE_H * y_h + t_i.w * STRIDE_W * y_w;
+    }
     ends[i] = ends_of(t_i, count);
     if (i % TILE == 0)
       tile[i / TILE] = tile_of(t_i, min((uint)TILE, positions - i));
     else
       add_position(&tile[i / TILE], here, from[i] - from[i - 1] == X_STEP);
-    if (i + 1 < positions) next_position(&t_i, count);
+    if (i + 1 < positions) goes_on = next_position(&t_i, count);
   }
 
   owned_t owned[RESIDUES_OWNED];

@@ -89,22 +89,24 @@ static inline position_t position_of(uint index, position_t count) {
   return t;
 }
 
-/* The next one, without a division: that would take longer than a position's sums where those are few. */
-static inline void next_position(position_t *t, position_t count) {
+/* The next one, without a division: that would take longer than a position's sums where those are few. Whether it is one step
+ * on along the axis that changes fastest, and differs in nothing else. */
+static inline bool next_position(position_t *t, position_t count) {
 #if !ALONG_ROWS
-  if (++t->image < count.image) return;
+  if (++t->image < count.image) return true;
   t->image = 0;
 #endif
-  if (++t->w < count.w) return;
+  if (++t->w < count.w) return ALONG_ROWS;
   t->w = 0;
-  if (++t->h < count.h) return;
+  if (++t->h < count.h) return false;
   t->h = 0;
 #if ALONG_ROWS
-  if (++t->d < count.d) return;
+  if (++t->d < count.d) return false;
   t->d = 0, ++t->image;
 #else
   ++t->d;
 #endif
+  return false;
 }
 
 /* The axes, as bits, of which a position is the last: it may have no output of some residues. */

@@ -45,8 +45,36 @@ static inline void turn_lanes(VEC *a, int count, int to) {
   }
 }
 
-/* Rows become columns. */
+/* Rows become columns. By rotations each step takes two vectors' halves, which AVX2 has no instruction for: it shuffles within
+ * halves. So eight rows are first turned within the halves of pairs of vectors and of pairs of these, and then the halves are
+ * put together: a third of the instructions. */
+#if VECTOR == 8 && defined(__clang__)
+#define SINGLES_LANE(second, l) ((second)*2 + (l) / 4 * 4 + (l) % 4 / 2 + (l) % 2 * 8)
+#define PAIRS_LANE(second, l) ((second)*2 + (l) / 4 * 4 + (l) % 2 + (l) % 4 / 2 * 8)
+#define FOURS_LANE(second, l) ((second)*4 + (l) % 4 + (l) / 4 * 8)
+static inline void transpose(VEC a[8]) {
+  VEC b[8], c[8];
+#pragma unroll
+  for (int i = 0; i < 8; i += 2) {
+    b[i] = __builtin_shufflevector(a[i], a[i + 1], LANES(SINGLES_LANE, 0));
+    b[i + 1] = __builtin_shufflevector(a[i], a[i + 1], LANES(SINGLES_LANE, 1));
+  }
+#pragma unroll
+  for (int i = 0; i < 8; i += 4) /* now columns j and j + 4 of four rows */
+#pragma unroll
+    for (int j = 0; j < 2; ++j) {
+      c[i + 2 * j] = __builtin_shufflevector(b[i + j], b[i + 2 + j], LANES(PAIRS_LANE, 0));
+      c[i + 2 * j + 1] = __builtin_shufflevector(b[i + j], b[i + 2 + j], LANES(PAIRS_LANE, 1));
+    }
+#pragma unroll
+  for (int j = 0; j < 4; ++j) {
+    a[j] = __builtin_shufflevector(c[j], c[j + 4], LANES(FOURS_LANE, 0));
+    a[j + 4] = __builtin_shufflevector(c[j], c[j + 4], LANES(FOURS_LANE, 1));
+  }
+}
+#else
 static inline void transpose(VEC a[VECTOR]) {
   turn_lanes(a, VECTOR, VECTOR);
 }
+#endif
 #endif
