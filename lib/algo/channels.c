@@ -5,7 +5,7 @@
 #include <stdio.h>
 
 #include "algo/algo.h"
-#include "algo/padded.h"
+#include "algo/cycles.h"
 #include "algo/rounds.h"
 #include "base/checked.h"
 
@@ -207,16 +207,6 @@ static int64_t most_tiles(const t3_problem *problem, const struct block *block) 
   return stores_rows(problem, block) ? t3_min(MOST_TILES, 2 * MOST_TILES / residues_owned(problem, block)) : MOST_TILES;
 }
 
-/* The most even parts of count, at least so many and few more, where a part more or less counts. */
-static int64_t even_part(int64_t count, int64_t parts) {
-  int64_t best = t3_ceil_div(count, parts), least = best * parts - count;
-  for (int64_t more = parts + 1; more <= parts + t3_min(parts / 4, 64) && least; ++more) {
-    int64_t part = t3_ceil_div(count, more), past = part * more - count;
-    if (past < least) best = part, least = past;
-  }
-  return best;
-}
-
 /* Positions of a work-item: all of them, or even parts of them, as large as leaves every unit some; whole rows where these are
  * stored and enough. Runtimes hand out half of all work-items at once, so the last ones cannot make up for uneven ones. */
 static int64_t run_of(const t3_problem *problem, const struct block *block) {
@@ -228,7 +218,7 @@ static int64_t run_of(const t3_problem *problem, const struct block *block) {
   int64_t runs = t3_max(t3_ceil_div(tiles, most), t3_min(wanted, t3_ceil_div(tiles, least)));
   int64_t row = t3_positions(problem, T3_W), rows = most * block->tile / row;
   if (!stores_rows(problem, block) || !rows || all / row < runs) return block->tile * t3_ceil_div(tiles, runs);
-  return row * even_part(all / row, t3_max(t3_ceil_div(all / row, rows), runs));
+  return row * t3_even_part(all / row, t3_max(t3_ceil_div(all / row, rows), runs));
 }
 
 static int64_t packed_count(const t3_problem *problem, const struct block *block) {
@@ -307,6 +297,12 @@ static double store_cycles(const t3_problem *problem, const struct block *block)
   return 14 * squares * width / row + (1 - whole) * width;
 }
 
+/* Cycles of a body for lines of the cache that come from far; with few registers more of them are asked for at a time. */
+static double far_cycles(const t3_problem *problem, const t3_padded *padded) {
+  if (t3_few_registers(problem)) return t3_far_cycles(problem, padded) / 20;
+  return t3_step(problem, T3_W) > 1 ? t3_far_cycles(problem, padded) / 5 : 0;
+}
+
 static double cost(const t3_problem *asked, const t3_variant *variant) {
   const t3_problem lanes = lanes_of(asked), *problem = &lanes;
   const t3_layer *layer = &problem->layer;
@@ -323,10 +319,7 @@ static double cost(const t3_problem *asked, const t3_variant *variant) {
     body *= 1 + 0.2 * over_edges(problem, &block, T3_W); /* lane by lane */
     listing = list_cycles(problem, &block);
   }
-  /* Lines of the cache that come from far; with few registers more of a tile's values are asked for before they are there. */
-  bool few = t3_few_registers(problem);
-  if ((t3_step(problem, T3_W) > 1 || few) && channels_together(problem, &block) == 1)
-    body += t3_far_cycles(problem, &padded) / (few ? 20 : 5);
+  if (channels_together(problem, &block) == 1) body += far_cycles(problem, &padded);
   double tiles = (double)t3_ceil_div(all_positions(problem), block.tile);
   tiles *= (double)channel_blocks(problem, &block);
   double stores = (double)(block.tile * block.vectors) * store_cycles(problem, &block);

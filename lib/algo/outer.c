@@ -5,8 +5,8 @@
 #include <stdio.h>
 
 #include "algo/algo.h"
+#include "algo/cycles.h"
 #include "algo/gradient.h"
-#include "algo/padded.h"
 #include "algo/rounds.h"
 #include "base/checked.h"
 

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #include "algo/algo.h"
-#include "algo/padded.h"
+#include "algo/cycles.h"
 #include "algo/rounds.h"
 #include "base/checked.h"
 #include "base/status.h"

@@ -4,7 +4,7 @@
 #include <stdio.h>
 
 #include "algo/algo.h"
-#include "algo/padded.h"
+#include "algo/cycles.h"
 #include "algo/rounds.h"
 #include "base/checked.h"
 

@@ -1,0 +1,39 @@
+/* cycles.h: what the cores of CPU devices take for the loops of phase, rows, channels, outer and dots: measured, not derived.
+ */
+#ifndef T3_CYCLES_H
+#define T3_CYCLES_H
+
+#include "algo/padded.h"
+
+/* Cycles of a loop's body of so many vector multiply-adds and loads: two of either a cycle, fewer multiply-adds of vectors that
+ * a core halves, and what goes beside the greater of them is not quite free (measured); results come after four cycles, while
+ * the loop itself takes one or two. */
+double t3_body_cycles(const t3_problem *problem, int64_t width, double products, double loads, double chain);
+
+/* What a kernel that steps along rows of x waits for one of them from beyond the second cache, in cycles, where rows of many
+ * channels are read by turns: too far apart to be foreseen, and where channels lie a multiple of a cache's way apart, also in
+ * each other's places in it (measured). */
+double t3_far_cycles(const t3_problem *problem, const t3_padded *padded);
+
+/* Whether the processor is of those with 16 registers for vectors: bodies are so small there that their loads count for more
+ * than their multiply-adds, masks lie in memory, and the second cache has 256 or 512 KiB in 4 or 8 ways. */
+bool t3_few_registers(const t3_problem *problem);
+
+/* Loads that a load of a vector counts for, which begins anywhere: one that crosses a line of the cache is two. */
+double t3_vector_loads(const t3_problem *problem, int64_t width);
+
+/* Whether the values of one position lie a multiple of 4 KiB apart in more channels than the first cache has ways: then they
+ * drive one another out of its sets. */
+bool t3_channels_collide(const t3_problem *problem, const t3_padded *padded);
+
+/* What a row of x waits then for its line where the second cache loses it too (measured). */
+double t3_collision_cycles(const t3_problem *problem, const t3_padded *padded);
+
+/* What a body takes longer for finding so many rows of x in place and masking so many vectors (measured); 0 otherwise. */
+double t3_in_place_cycles(const t3_problem *problem, const t3_padded *padded, double rows, double masks);
+
+/* What storing vectors of outputs, of m channels each, costs beside their sums, in cycles: each goes through memory; what
+ * cannot be stored as whole vectors of a row goes element by element. */
+double t3_store_cycles(const t3_problem *problem, int64_t vectors, int64_t width, int64_t m);
+
+#endif
