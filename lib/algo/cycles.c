@@ -35,14 +35,14 @@ double t3_vector_loads(const t3_problem *problem, int64_t width) {
   return 1 + (double)(width * problem->real_size) / LINE;
 }
 
-bool t3_channels_collide(const t3_problem *problem, const t3_padded *padded) {
+bool t3_lines_collide(const t3_problem *problem, const t3_padded *padded) {
   int64_t apart =
       padded->copy ? padded->size[T3_D] * padded->size[T3_H] * padded->size[T3_W] : problem->layer.x.stride[T3_AXIS_C];
-  return problem->layer.group_in > 12 && apart * problem->real_size % PLACES == 0;
+  return problem->layer.group_in > 12 && apart && apart * problem->real_size % PLACES == 0;
 }
 
 double t3_collision_cycles(const t3_problem *problem, const t3_padded *padded) {
-  return t3_few_registers(problem) && t3_channels_collide(problem, padded) ? 12 : 0;
+  return t3_few_registers(problem) && t3_lines_collide(problem, padded) ? 12 : 0;
 }
 
 double t3_in_place_cycles(const t3_problem *problem, const t3_padded *padded, double rows, double masks) {

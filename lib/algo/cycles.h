@@ -15,18 +15,20 @@ double t3_body_cycles(const t3_problem *problem, int64_t width, double products,
  * each other's places in it (measured). */
 double t3_far_cycles(const t3_problem *problem, const t3_padded *padded);
 
-/* Whether the processor is of those with 16 registers for vectors: bodies are so small there that their loads count for more
- * than their multiply-adds, masks lie in memory, and the second cache has 256 or 512 KiB in 4 or 8 ways. */
+/* Whether vectors are those of processors with 16 registers for them, taken for all but AVX-512: bodies are small there, so
+ * that loads count for more than multiply-adds; masks lie in memory; and the second cache is taken for one of 512 KiB in 8 ways
+ * or less. Where such terms are added they were fitted on a Zen 3. */
 bool t3_few_registers(const t3_problem *problem);
 
-/* Loads that a load of a vector counts for, which begins anywhere: one that crosses a line of the cache is two. */
+/* What a load of a vector that begins anywhere counts for: with few registers one and the part of such loads that crosses a
+ * line of the cache; else two of 16 lanes, one of less. */
 double t3_vector_loads(const t3_problem *problem, int64_t width);
 
 /* Whether the values of one position lie a multiple of 4 KiB apart in more channels than the first cache has ways: then they
  * drive one another out of its sets. */
-bool t3_channels_collide(const t3_problem *problem, const t3_padded *padded);
+bool t3_lines_collide(const t3_problem *problem, const t3_padded *padded);
 
-/* What a row of x waits then for its line where the second cache loses it too (measured). */
+/* What a row of x waits for its line where lines collide and the second cache loses them too: with few registers (measured). */
 double t3_collision_cycles(const t3_problem *problem, const t3_padded *padded);
 
 /* What a body takes longer for finding so many rows of x in place and masking so many vectors (measured); 0 otherwise. */

@@ -36,8 +36,8 @@ static int64_t offsets_w(const t3_problem *problem) {
   return t3_min(t3_span(problem, T3_W) / t3_max(step, apart) + 1, problem->layer.axis[T3_W].kernel);
 }
 
-/* Vectors that one row of taps loads and shuffles, for one vector of outputs. AVX2 has no shuffle of two vectors by any lanes.
- */
+/* Vectors that one row of taps loads and shuffles, for one vector of outputs. Shuffles by step: with AVX-512 each is of two
+ * vectors by any lanes; AVX2 has none such, and takes as many as its code was seen to have. */
 static double loads_w(const t3_problem *problem, const struct block *block) {
   static const double shuffles[][5] = {{0, 0, 1, 2, 3}, {0, 0, 2, 5, 6}};
   int64_t step = t3_step(problem, T3_W), taps = problem->layer.axis[T3_W].kernel;
@@ -133,6 +133,7 @@ static int64_t ahead(const t3_problem *problem, const struct block *block) {
 static double line_cycles(const t3_problem *problem, const struct block *block, const t3_padded *padded) {
   int64_t step = t3_step(problem, T3_W), bytes = block->v * block->width * step * problem->real_size;
   double lines = (double)bytes / 64, rows = (double)block->h, far = t3_far_cycles(problem, padded);
+  /* Laying out does nothing but wait: some 85 cycles a line were measured. */
   double again = t3_collision_cycles(problem, padded) * rows * (block->gather ? 7 * lines : 1);
   if (step == 1) return again;
   if (problem->layer.group_in * problem->layer.group_out == 1) return 2 * rows * lines; /* so few rows are foreseen */
@@ -140,7 +141,8 @@ static double line_cycles(const t3_problem *problem, const struct block *block, 
   return rows * (20 + 5 * lines + far / (double)m_blocks(problem, block)) + again;
 }
 
-/* Loads of a body beside those of x and weights, where they count: where its rows and weights lie, and what it prefetches. */
+/* Loads of a body beside those of x and weights, where they count: four of where its rows and weights lie, as compilers make
+ * them, and what it prefetches. */
 static double other_loads(const t3_problem *problem, const struct block *block) {
   if (!t3_few_registers(problem)) return 0;
   int64_t bytes = block->v * block->width * t3_step(problem, T3_W) * problem->real_size;
@@ -164,8 +166,10 @@ static double body_cycles(const t3_problem *problem, const struct block *block, 
   bool wide = !problem->layer.transposed && block->width > problem->fma_width;
   if (t3_step(problem, T3_W) > 1 || wide)
     cycles *= 1 + (block->m == 1 ? 0.15 : 0.06) * (double)(block->h - 1); /* measured on convolutions */
+  if (block->gather && t3_few_registers(problem))
+    cycles *= 0.87; /* measured: all loads are of whole lines, from the first cache */
   if (block->gather) return cycles + (once + fetched + laid + lines) / (double)tile_m(problem, block);
-  if (t3_channels_collide(problem, padded)) cycles *= 1.15; /* measured: 10 to 30 % */
+  if (t3_lines_collide(problem, padded)) cycles *= 1.15; /* measured: 10 to 30 % */
   return (cycles > lines ? cycles : lines) + once;
 }
 

@@ -23,12 +23,3 @@ int64_t t3_blocks_in_time(const t3_problem *problem, double block_rounds, int64_
 int64_t t3_whole_rounds(double rounds) {
   return rounds < 1e15 ? (int64_t)rounds + 1 : (int64_t)1e15;
 }
-
-int64_t t3_even_part(int64_t count, int64_t parts) {
-  int64_t best = t3_ceil_div(count, parts), least = best * parts - count;
-  for (int64_t more = parts + 1; more <= parts + t3_min(parts / 4, 64) && least; ++more) {
-    int64_t part = t3_ceil_div(count, more), past = part * more - count;
-    if (past < least) best = part, least = past;
-  }
-  return best;
-}

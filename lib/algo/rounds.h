@@ -18,7 +18,4 @@ int64_t t3_blocks_in_time(const t3_problem *problem, double block_rounds, int64_
 /* For a launch: 1 or more. */
 int64_t t3_whole_rounds(double rounds);
 
-/* The most even parts of count, at least so many and few more, where a part more or less counts. */
-int64_t t3_even_part(int64_t count, int64_t parts);
-
 #endif

@@ -101,13 +101,13 @@ static double cost(const t3_problem *problem, const t3_variant *variant) {
   int64_t offsets = t3_min(t3_span(problem, T3_W) / problem->phases[T3_W].offset_step + 1, axis[T3_W].kernel);
   double loads = (double)(offsets * rows * block.v) * t3_vector_loads(problem, block.width);
   loads += (double)(axis[T3_H].kernel * axis[T3_W].kernel * block.m);
-  if (t3_few_registers(problem)) loads += (double)(2 + rows); /* of addresses */
+  if (t3_few_registers(problem)) loads += (double)(2 + rows); /* of addresses, which then wait in memory */
   int64_t residues = t3_used_residues(problem, T3_H) * t3_used_residues(problem, T3_W);
   double chain = (double)t3_ceil_div(axis[T3_H].kernel * axis[T3_W].kernel, t3_max(residues, 1));
   double body = t3_body_cycles(problem, block.width, products, loads, chain);
-  body += t3_in_place_cycles(problem, &padded, (double)rows, (double)((offsets - 1) * rows * block.v));
   double lines = t3_collision_cycles(problem, &padded) * (double)rows;
   if (body < lines) body = lines;
+  body += t3_in_place_cycles(problem, &padded, (double)rows, (double)((offsets - 1) * rows * block.v));
   if (!in_registers(problem, &block)) body *= 2;
   if (problem->fma_width == 16) body *= 1.08; /* measured beside phase, where 512 bits are multiplied and added at once */
   double blocks = (double)t3_ceil_div(t3_positions(problem, T3_W), block.width * block.v);

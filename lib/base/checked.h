@@ -33,4 +33,14 @@ static inline int64_t t3_max(int64_t a, int64_t b) {
   return a > b ? a : b;
 }
 
+/* The size of the most even parts of count: at least so many parts, and few more, where a part more or less counts. */
+static inline int64_t t3_even_part(int64_t count, int64_t parts) {
+  int64_t best = t3_ceil_div(count, parts), least = best * parts - count;
+  for (int64_t more = parts + 1; more <= parts + t3_min(parts / 4, 64) && least; ++more) {
+    int64_t part = t3_ceil_div(count, more), past = part * more - count;
+    if (past < least) best = part, least = past;
+  }
+  return best;
+}
+
 #endif
