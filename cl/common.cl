@@ -1,5 +1,12 @@
 /* common.cl: what every kernel here shares. A tensor argument is a buffer and the element where the tensor starts in it. Every
  * kernel's first argument is the number of its work-items; those past it, and all of them when it is 0, do nothing. */
+
+/* Functions here are all inlined, so how vectors wider than the processor's are passed does not matter; clang would print on
+ * stderr that it had a warning. */
+#ifdef __clang__
+#pragma clang diagnostic ignored "-Wpsabi"
+#endif
+
 #define T3_PASTE_(a, b) a##b
 #define T3_PASTE(a, b) T3_PASTE_(a, b)
 
