@@ -42,7 +42,7 @@ mkdir -p build/tests/pocl && rm -rf build-asan/tests/pocl && ln -s "$PWD/build/t
 step "tests with sanitizers" python3 tests/sanitized.py build-asan
 # The suite above ran on PoCL; of the other OpenCL implementations a chosen part, whose counts are the last line.
 rm -f build/runtimes.log
-others() { tests/runtimes.py --timeout 180 intel-cpu intel-fpga rusticl oclgrind pocl-two-devices | tee build/runtimes.log; }
+others() { tests/runtimes.py --timeout 240 intel-cpu intel-fpga rusticl oclgrind pocl-two-devices | tee build/runtimes.log; }
 step "other runtimes" others
 CC=clang step "build with clang" build build-clang -Dtests=enabled -Ddemos=enabled -Doptimization=0 # for its warnings
 step "format" format

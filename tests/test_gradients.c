@@ -8,7 +8,7 @@
 #include "support/gradient.h"
 #include "support/layers.h"
 
-enum { RANDOM_LAYERS = 4, SHAPES = 2 }; /* a layer costs about a dozen compilations of a third of a second */
+enum { RANDOM_LAYERS = 3, SHAPES = 2 }; /* a layer costs about a dozen compilations of a third of a second */
 
 static const uint64_t default_seed = 20240609;
 

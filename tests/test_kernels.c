@@ -8,7 +8,7 @@
 #include "support/layers.h"
 #include "support/trial.h"
 
-enum { RANDOM_LAYERS = 12, SHAPES = 2 }; /* a layer costs about a second of compilation: these take a quarter of one */
+enum { RANDOM_LAYERS = 8, SHAPES = 2 }; /* a layer costs about a second of compilation: these take a quarter of one */
 
 static const uint64_t default_seed = 20240607;
 

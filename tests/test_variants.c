@@ -189,10 +189,10 @@ static size_t candidates_of(const struct rig *rig, tconv3d_operation operation, 
   return kept;
 }
 
-/* At most four of them, from all over their list. */
+/* At most three of them, from all over their list. */
 static void check_where(const struct rig *rig, const tconv3d_desc *desc, const char *algorithm, meant *is_meant, uint64_t seed,
                         check *check_one) {
-  enum { MOST = 4 };
+  enum { MOST = 3 };
   t3_candidate list[T3_MAX_VARIANTS];
   size_t count = candidates_of(rig, TCONV3D_FORWARD, desc, algorithm, is_meant, list);
   for (size_t i = 0; i < count; i += (count + MOST - 1) / MOST) check_one(rig, TCONV3D_FORWARD, desc, &list[i], seed);
