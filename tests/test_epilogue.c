@@ -283,7 +283,7 @@ static void results_stored_past_the_caches_are_finished_too(void **state) {
     asked.in_place = i / 2 % 2;
     check_call(rig, &asked);
   }
-  for (uint64_t i = 0; i < 4; ++i) { /* vectors of channels, at lines of the cache or not */
+  for (uint64_t i = 0; i < 6; ++i) { /* vectors of channels, at lines of the cache or not */
     struct asked asked = {.desc = layer_of(TCONV3D_FORWARD), .algorithm = "channels", .seed = seed + i};
     asked.desc.groups = 1;
     asked.desc.out_channels = 32;

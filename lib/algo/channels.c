@@ -294,12 +294,12 @@ static double store_cycles(const t3_problem *problem, const struct block *block)
   if (!stores_rows(problem, block)) return (double)block->width * 2.5;
   double row = (double)t3_positions(problem, T3_W), width = (double)block->width;
   double squares = (double)t3_ceil_div(t3_positions(problem, T3_W), block->width), whole = floor(row / width) / squares;
-  /* Squares of eight are turned with half the shuffles. */
+  /* Squares of eight are turned with half the shuffles: some four cycles a vector less were measured. */
   return (block->width == 8 ? 10 : 14) * squares * width / row + (1 - whole) * width;
 }
 
-/* Cycles of a body for lines of the cache that come from far (measured). A tile's values are in one or two of them; with few
- * registers there are fewer values and less else to wait for, and what 32 registers hide where no step is taken counts too. */
+/* Cycles of a body for lines of the cache that come from far (measured): with few registers a small part of a row's, whether or
+ * not a step is taken along rows; else a fifth of them, and only where one is. */
 static double waiting_cycles(const t3_problem *problem, const t3_padded *padded) {
   if (t3_few_registers(problem)) return t3_far_cycles(problem, padded) / 20;
   return t3_step(problem, T3_W) > 1 ? t3_far_cycles(problem, padded) / 5 : 0;

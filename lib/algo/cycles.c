@@ -3,7 +3,6 @@
 #include "base/checked.h"
 
 enum {
-  LINE = 64,     /* of the caches: bytes */
   PLACES = 4096, /* of the first cache: bytes that far apart share a set of its lines */
   WAY = 1 << 17  /* of the second cache: 1 MiB in 8 ways, or more */
 };
@@ -32,7 +31,7 @@ bool t3_few_registers(const t3_problem *problem) {
 
 double t3_vector_loads(const t3_problem *problem, int64_t width) {
   if (!t3_few_registers(problem)) return width == 16 ? 2 : 1;
-  return 1 + (double)(width * problem->real_size) / LINE;
+  return 1 + (double)(width * problem->real_size) / T3_CACHE_LINE;
 }
 
 bool t3_lines_collide(const t3_problem *problem, const t3_padded *padded) {

@@ -165,7 +165,6 @@ static bool padded_count(const t3_problem *problem, const t3_padded *padded, int
 }
 
 enum {
-  CACHE_LINE = 64,      /* bytes */
   MAX_FACTOR = 1 << 16, /* of a stride or kernel size: they are multiplied by a few hundred positions or weights */
   MAX_SLACK = 8 * 16    /* of a short line's block */
 };
@@ -253,7 +252,7 @@ bool t3_stores_rows(const t3_problem *problem, char *why, size_t capacity) {
 bool t3_streams(const t3_problem *problem, int64_t row, int64_t block) {
   int64_t size = problem->real_size;
   uint64_t y_bytes = (uint64_t)(problem->layer.y_count * size), cache = t3_cache_share(&problem->device);
-  bool whole_lines = row * size % CACHE_LINE == 0 && block * size % CACHE_LINE == 0;
+  bool whole_lines = row * size % T3_CACHE_LINE == 0 && block * size % T3_CACHE_LINE == 0;
   return whole_lines && t3_is_real(problem, t3_target_type(problem)) && problem->beta == 0 && cache && y_bytes > cache / 4;
 }
 

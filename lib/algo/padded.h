@@ -5,6 +5,8 @@
 #include "algo/algo.h"
 #include "algo/copies.h"
 
+enum { T3_CACHE_LINE = 64 }; /* bytes, of CPU devices */
+
 /* How x is read: in a copy with zeros around it, or in place, by kernels that take rows even where taps reach over their ends
  * (edge_width above 0: elements of each of the three rows that cl/edges.cl wants apart, margin of them before the row). size:
  * along D, H, W; slack: zeros past the copy's end that may be read; channels_last: the copy is so, else in C order. */

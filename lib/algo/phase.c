@@ -37,7 +37,7 @@ static int64_t offsets_w(const t3_problem *problem) {
 }
 
 /* Vectors that one row of taps loads and shuffles, for one vector of outputs. Shuffles by step: with AVX-512 each is of two
- * vectors by any lanes; AVX2 has none such, and takes as many as its code was seen to have. */
+ * vectors by any lanes; AVX2 has none such and needs more, how many is an estimate. */
 static double loads_w(const t3_problem *problem, const struct block *block) {
   static const double shuffles[][5] = {{0, 0, 1, 2, 3}, {0, 0, 2, 5, 6}};
   int64_t step = t3_step(problem, T3_W), taps = problem->layer.axis[T3_W].kernel;
@@ -132,7 +132,7 @@ static int64_t ahead(const t3_problem *problem, const struct block *block) {
  * another maybe from further off (measured). What is laid out first is asked for so fast that only lines count. */
 static double line_cycles(const t3_problem *problem, const struct block *block, const t3_padded *padded) {
   int64_t step = t3_step(problem, T3_W), bytes = block->v * block->width * step * problem->real_size;
-  double lines = (double)bytes / 64, rows = (double)block->h, far = t3_far_cycles(problem, padded);
+  double lines = (double)bytes / T3_CACHE_LINE, rows = (double)block->h, far = t3_far_cycles(problem, padded);
   /* Laying out does nothing but wait: some 85 cycles a line were measured. */
   double again = t3_collision_cycles(problem, padded) * rows * (block->gather ? 7 * lines : 1);
   if (step == 1) return again;
@@ -146,7 +146,7 @@ static double line_cycles(const t3_problem *problem, const struct block *block, 
 static double other_loads(const t3_problem *problem, const struct block *block) {
   if (!t3_few_registers(problem)) return 0;
   int64_t bytes = block->v * block->width * t3_step(problem, T3_W) * problem->real_size;
-  double lines = ahead(problem, block) ? (double)(block->h * (t3_ceil_div(bytes, 64) + 1)) : 0;
+  double lines = ahead(problem, block) ? (double)(block->h * (t3_ceil_div(bytes, T3_CACHE_LINE) + 1)) : 0;
   return 4 + (block->gather ? lines / (double)tile_m(problem, block) : lines);
 }
 
