@@ -312,14 +312,21 @@ T3_SINGLE void phase(ulong items, __global const REAL *restrict x, ulong x_start
 
           __global const REAL *weights_c = weights + m_block * BLOCK_WEIGHTS + first_c * taps_d * taps_h * ROW_WEIGHTS;
           int at = 0;
-          uint asked = first_c + m_block - first_block; /* the blocks of channels take turns at prefetching */
-          for (uint c = first_c; c < end_c; ++c, weights_c += taps_d * taps_h * ROW_WEIGHTS) {
-            for (int j = 0; j < taps; ++j, ++at) {
-#if AHEAD || !GATHER
+#if AHEAD && GATHER
+          /* The blocks of channels that share x take turns at prefetching it. */
+          for (uint c = first_c + m_block - first_block; c < end_c; c += end_block - first_block)
+            for (int j = 0; j < taps; ++j) {
               __global const REAL *row[BLOCK_H];
               FIND_ROWS(row, x + c * x_c, j);
-              if (AHEAD && (GATHER ? c == asked : c + AHEAD < GROUP_IN))
-                prefetch_rows(row, c + AHEAD < GROUP_IN ? AHEAD * x_c : next_block);
+              prefetch_rows(row, c + AHEAD < GROUP_IN ? AHEAD * x_c : next_block);
+            }
+#endif
+          for (uint c = first_c; c < end_c; ++c, weights_c += taps_d * taps_h * ROW_WEIGHTS) {
+            for (int j = 0; j < taps; ++j, ++at) {
+#if !GATHER
+              __global const REAL *row[BLOCK_H];
+              FIND_ROWS(row, x + c * x_c, j);
+              if (AHEAD && c + AHEAD < GROUP_IN) prefetch_rows(row, AHEAD * x_c);
 #endif
               __global const REAL *w = weights_c + weight_at[j];
 #pragma unroll
@@ -343,7 +350,6 @@ T3_SINGLE void phase(ulong items, __global const REAL *restrict x, ulong x_start
                       sums[m][h][v][RESIDUE_W(k)] = fma(values[h][v], (VEC)w[k * BLOCK_M + m], sums[m][h][v][RESIDUE_W(k)]);
               }
             }
-            if (GATHER && c == asked) asked += end_block - first_block;
           }
 
           /* Every index into sums is a constant: one that is not would keep all sums in memory. */

@@ -55,7 +55,7 @@ double t3_store_cycles(const t3_problem *problem, int64_t vectors, int64_t width
     bool shuffled = (m & (m - 1)) == 0 && m <= width;
     double elements = (double)(vectors * width), pieces = elements / (double)m;
     if (problem->layer.out_channels == m) pieces = (double)vectors;
-    return (shuffled ? 0.4 : 2) * elements + 4 * pieces + 30;
+    return (shuffled ? 0.4 : 2) * elements + (t3_few_registers(problem) ? 14 : 4) * pieces + 30;
   }
   int64_t t_w = t3_positions(problem, T3_W);
   double whole = (double)(t_w / width * width) / (double)t3_round_up(t_w, width);

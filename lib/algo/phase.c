@@ -25,9 +25,8 @@ enum {
   MAX_RESIDUES = 64,  /* of D and H: the length of the tables in the program */
   CHUNK = 1 << 17,    /* multiply-adds by channel, of one tap, that a work-item does at least */
   MAX_BLOCK_H = 4,
-  GATHERED_BYTES = 16 << 10, /* in the first cache, beside the sums of the blocks that share them */
-  SUMS_BYTES = 64 << 10,     /* of those blocks: each is away from the first cache once for many channels */
-  MAX_UNROLLED = 512         /* multiply-adds in the innermost body */
+  SUMS_BYTES = 64 << 10, /* of those blocks: each is away from the first cache once for many channels */
+  MAX_UNROLLED = 512     /* multiply-adds in the innermost body */
 };
 
 /* Different input offsets among the taps of W; those that are loaded together where a step is taken along a row count once. */
@@ -75,9 +74,12 @@ static double lanes_used(const t3_problem *problem, const struct block *block) {
 }
 
 /* Sums of a block, its vectors of x, and room for a weight and an address: more than there are registers would be spilled. With
- * three vectors or more in a row compilers load ahead: blocks with less room to spare than this were measured to spill. */
+ * three vectors or more in a row compilers load ahead: blocks with less room to spare than this were measured to spill. With 16
+ * registers, blocks that read what was laid out, which needs no addresses and no masks, were measured to need one for a weight
+ * alone, unless several residues share the vectors. */
 static bool in_registers(const t3_problem *problem, const struct block *block) {
   int64_t vectors = block->h * block->v, spare = block->v > 2 ? 6 : 3;
+  if (block->gather && t3_few_registers(problem) && t3_used_residues(problem, T3_W) == 1) spare = 1;
   return block->m * vectors * t3_used_residues(problem, T3_W) + vectors + spare <= problem->registers;
 }
 
@@ -102,6 +104,13 @@ static int64_t gathered_bytes(const t3_problem *problem, const struct block *blo
   return gathered_taps(problem) * gathered_w(problem) * block->h * block->v * block->width * problem->real_size;
 }
 
+/* Of these at most, in the first cache, beside the sums of the blocks that share them. That of processors with 16 registers is
+ * often shared with another thread of the core (measured: a quarter of it is as good as half, and better where lines collide).
+ */
+static int64_t most_gathered(const t3_problem *problem) {
+  return t3_few_registers(problem) ? 8 << 10 : 16 << 10;
+}
+
 static int64_t m_blocks(const t3_problem *problem, const struct block *block) {
   return t3_ceil_div(problem->layer.group_out, block->m);
 }
@@ -114,7 +123,7 @@ static int64_t tile_m(const t3_problem *problem, const struct block *block) {
   return block->gather ? t3_ceil_div(blocks, t3_ceil_div(blocks, most)) : 1;
 }
 static int64_t channels_at_once(const t3_problem *problem, const struct block *block) {
-  int64_t all = problem->layer.group_in, most = t3_max(GATHERED_BYTES / gathered_bytes(problem, block), 1);
+  int64_t all = problem->layer.group_in, most = t3_max(most_gathered(problem) / gathered_bytes(problem, block), 1);
   return block->gather ? t3_ceil_div(all, t3_ceil_div(all, most)) : all;
 }
 
@@ -133,10 +142,10 @@ static int64_t ahead(const t3_problem *problem, const struct block *block) {
 static double line_cycles(const t3_problem *problem, const struct block *block, const t3_padded *padded) {
   int64_t step = t3_step(problem, T3_W), bytes = block->v * block->width * step * problem->real_size;
   double lines = (double)bytes / T3_CACHE_LINE, rows = (double)block->h, far = t3_far_cycles(problem, padded);
-  /* Laying out does nothing but wait: some 85 cycles a line were measured. */
-  double again = t3_collision_cycles(problem, padded) * rows * (block->gather ? 7 * lines : 1);
+  double again = t3_collision_cycles(problem, padded) * rows * (block->gather ? 3 * lines : 1);
   if (step == 1) return again;
   if (problem->layer.group_in * problem->layer.group_out == 1) return 2 * rows * lines; /* so few rows are foreseen */
+  if (block->gather && t3_few_registers(problem)) return 10 * rows * lines + again;
   if (block->gather || far == 0) return 17 * rows * lines + again;
   return rows * (20 + 5 * lines + far / (double)m_blocks(problem, block)) + again;
 }
@@ -173,6 +182,13 @@ static double body_cycles(const t3_problem *problem, const struct block *block, 
   return (cycles > lines ? cycles : lines) + once;
 }
 
+/* Whether a block is worth to be built: the least one is, whatever there is. */
+static bool fits(const t3_problem *problem, const struct block *block) {
+  int64_t sums = block->m * block->h * block->v;
+  if (block->gather && (tile_m(problem, block) == 1 || gathered_bytes(problem, block) > most_gathered(problem))) return false;
+  return sums == 1 || (in_registers(problem, block) && sums * problem->layer.axis[T3_W].kernel <= MAX_UNROLLED);
+}
+
 /* Adds a block in every way to walk x that says something else. */
 static size_t add_variants(const t3_problem *problem, struct block block, t3_variant *list, size_t count) {
   bool planes = block.walk == PLANES;
@@ -180,7 +196,7 @@ static size_t add_variants(const t3_problem *problem, struct block block, t3_var
     block.walk = walk;
     if (walk == IN_PLACE && !pad_sizes(problem, &block).edge_width) continue;
     for (block.gather = 0; block.gather < 2 && count < T3_MAX_VARIANTS; ++block.gather)
-      if (!block.gather || (tile_m(problem, &block) > 1 && gathered_bytes(problem, &block) <= GATHERED_BYTES))
+      if (fits(problem, &block))
         list[count++] = (t3_variant){{block.width, block.m, block.h, block.v, block.walk, block.gather}};
   }
   return count;
@@ -200,10 +216,6 @@ static size_t variants(const t3_problem *problem, t3_variant *list) {
       for (size_t i = 0; i < sizeof shapes / sizeof *shapes; ++i) {
         if (steps && shapes[i][0]) continue;
         struct block block = {width, ms[m], shapes[i][1], shapes[i][2], shapes[i][0] ? PLANES : ROWS, 0};
-        bool least = block.m == 1 && block.h * block.v == 1;
-        if (!least &&
-            (!in_registers(problem, &block) || block.m * block.h * block.v * problem->layer.axis[T3_W].kernel > MAX_UNROLLED))
-          continue;
         count = add_variants(problem, block, list, count);
       }
   return count;
