@@ -27,6 +27,7 @@
 /* gy is what is read with a step here. */
 #undef INPUT_STEP_W
 #define INPUT_STEP_W STRIDE_W
+#define MAY_SWAP 0 /* they meet vectors of x */
 #include "strided.cl"
 
 #define TAPS (KERNEL_D * KERNEL_H * KERNEL_W)

@@ -10,6 +10,7 @@
 #error "EDGES and MIN_OFFSET_W are required"
 #endif
 #include "pad.cl"
+#define MAY_SWAP 1
 #include "strided.cl"
 
 #if EDGES
@@ -61,24 +62,16 @@ static inline void find_rows(__global const REAL **row, int count, const input_t
   }
 }
 
-#if VECTOR == 16
-#define LANE_NUMBERS 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15
-#elif VECTOR == 8
-#define LANE_NUMBERS 0, 1, 2, 3, 4, 5, 6, 7
-#else
-#define LANE_NUMBERS 0, 1, 2, 3
-#endif
-
 /* Which of VECTOR values of x, INPUT_STEP_W apart, from w on are in a row: all bits of their lanes. */
 static inline INT_VEC inside_row(int w, int in_w) {
-  const INT_VEC at = (INT_VEC)(LANE_NUMBERS)*INPUT_STEP_W + (INT_VEC)w;
+  const INT_VEC at = (INT_VEC)(LANES(SWAPPED, 0)) * INPUT_STEP_W + (INT_VEC)w;
   return (at >= (INT_VEC)0) & (at < (INT_VEC)in_w);
 }
 
 /* Whether an output within its row may read outside the row of x at this offset. */
 #define OVER_EDGE(offset) ((offset) < 0 || (offset) > FREE_OFFSET)
 
-/* VECTOR values at tap k of W; inside: inside_row of them. */
+/* VECTOR values at an offset along W, SWAPPED; inside: inside_row of them. */
 static inline VEC load_x(__global const REAL *row, int offset, INT_VEC inside) {
   const VEC value = load_strided(row, offset);
   return OVER_EDGE(offset) ? AS_VEC(AS_INT_VEC(value) & inside) : value;

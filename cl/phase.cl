@@ -308,7 +308,7 @@ T3_SINGLE void phase(ulong items, __global const REAL *restrict x, ulong x_start
               for (int v = 0; v < BLOCK_W; ++v)
 #pragma unroll
                 for (int a = 0; a < STRIDE_W; ++a)
-                  sums[m][h][v][a] = first_c ? kept[m][h][v].vector[a] : (VEC)bias[m_block * BLOCK_M + m];
+                  sums[m][h][v][a] = first_c ? IN_ORDER(kept[m][h][v].vector[a]) : (VEC)bias[m_block * BLOCK_M + m];
 
           __global const REAL *weights_c = weights + m_block * BLOCK_WEIGHTS + first_c * taps_d * taps_h * ROW_WEIGHTS;
           int at = 0;
@@ -360,7 +360,7 @@ T3_SINGLE void phase(ulong items, __global const REAL *restrict x, ulong x_start
 #pragma unroll
               for (int v = 0; v < BLOCK_W; ++v)
 #pragma unroll
-                for (int a = 0; a < STRIDE_W; ++a) kept[m][h][v].vector[a] = sums[m][h][v][a];
+                for (int a = 0; a < STRIDE_W; ++a) kept[m][h][v].vector[a] = IN_ORDER(sums[m][h][v][a]);
           /* One block after the other: then what is stored past the caches leaves while the next one is computed. */
           if (end_c == GROUP_IN)
             store_block(y + m_block * BLOCK_M * y_c, kept, group * GROUP_OUT + m_block * BLOCK_M,

@@ -1,16 +1,26 @@
 /* strided.cl: VECTOR values of a row that lie INPUT_STEP_W apart, as a convolution takes them. All values between are loaded in
- * whole vectors, which the other taps of a row need as well, and the wanted ones shuffled out. Required: INPUT_STEP_W, VECTOR.
- */
-#if !defined(INPUT_STEP_W) || !defined(VECTOR)
-#error "INPUT_STEP_W and VECTOR are required"
+ * whole vectors, which the other taps of a row need as well, and the wanted ones shuffled out. Required: INPUT_STEP_W, VECTOR,
+ * MAY_SWAP (1: their order may be that of SWAPPED). */
+#if !defined(INPUT_STEP_W) || !defined(VECTOR) || !defined(MAY_SWAP)
+#error "INPUT_STEP_W, VECTOR and MAY_SWAP are required"
 #endif
 
 /* An offset along W as the first of INPUT_STEP_W values that are loaded together and the one of them. */
 #define FIRST_OF(offset) ((offset)-T3_MOD(offset, INPUT_STEP_W))
 
+/* Which value lane l holds. Vectors of 32 bytes are two halves to AVX2's shuffles: values two apart take one shuffle within
+ * halves if the middle quarters may stay swapped, and another one if not; sums can be put in order once, at their end. */
+#if defined(__clang__) && MAY_SWAP && INPUT_STEP_W == 2 && VECTOR * REAL_BYTES == 32
+#define SWAPPED(unused, l) ((l) / (VECTOR / 4) % 3 ? VECTOR / 4 ^ (l) ^ VECTOR / 2 : (l))
+#define IN_ORDER(v) __builtin_shufflevector(v, v, LANES(SWAPPED, 0))
+#else
+#define SWAPPED(unused, l) (l)
+#define IN_ORDER(v) (v)
+#endif
+
 /* Value l is value l*INPUT_STEP_W + first of the vectors, which TAKE picks from two of them. For three, the third one's come in
  * a second step; for four, two pairs make a half each. */
-#define TAKE_LANE(first, l) (((l)*INPUT_STEP_W + (first)) % (2 * VECTOR))
+#define TAKE_LANE(first, l) ((SWAPPED(0, l) * INPUT_STEP_W + (first)) % (2 * VECTOR))
 #define TAKE(first, a, b) __builtin_shufflevector(a, b, LANES(TAKE_LANE, first))
 #define THIRD_LANE(first, l) \
   ((l)*INPUT_STEP_W + (first) < 2 * VECTOR ? (l) : VECTOR + ((l)*INPUT_STEP_W + (first)) % (2 * VECTOR))
@@ -34,8 +44,8 @@
 #define ELEMENT(from, l) (from)[(l)*INPUT_STEP_W]
 #endif
 
-/* The values at from[0], from[INPUT_STEP_W], ...; from = row + offset, and offset is a constant once loops are unrolled. Reads
- * all INPUT_STEP_W*VECTOR values from row + FIRST_OF(offset) on. */
+/* The values at from[0], from[INPUT_STEP_W], ..., SWAPPED; from = row + offset, and offset is a constant once loops are
+ * unrolled. Reads all INPUT_STEP_W*VECTOR values from row + FIRST_OF(offset) on. */
 static inline VEC load_strided(__global const REAL *row, int offset) {
 #ifdef STRIDED
   __global const REAL *from = row + FIRST_OF(offset);

@@ -29,9 +29,11 @@
 #pragma OPENCL EXTENSION cl_khr_fp64 : enable
 #define REAL double
 #define REAL_BITS long
+#define REAL_BYTES 8
 #else
 #define REAL float
 #define REAL_BITS int
+#define REAL_BYTES 4
 #endif
 
 #define REAL4 T3_PASTE(REAL, 4)

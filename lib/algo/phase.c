@@ -36,9 +36,10 @@ static int64_t offsets_w(const t3_problem *problem) {
 }
 
 /* Vectors that one row of taps loads and shuffles, for one vector of outputs. Shuffles by step: with AVX-512 each is of two
- * vectors by any lanes; AVX2 has none such and needs more, how many is an estimate. */
+ * vectors by any lanes; AVX2 has such only within halves, which serves steps of two; how many it needs beyond is an estimate.
+ */
 static double loads_w(const t3_problem *problem, const struct block *block) {
-  static const double shuffles[][5] = {{0, 0, 1, 2, 3}, {0, 0, 2, 5, 6}};
+  static const double shuffles[][5] = {{0, 0, 1, 2, 3}, {0, 0, 1, 5, 6}};
   int64_t step = t3_step(problem, T3_W), taps = problem->layer.axis[T3_W].kernel;
   if (step > 4) return (double)(taps * block->width);
   return (double)(offsets_w(problem) * step) * t3_vector_loads(problem, block->width) +
