@@ -93,16 +93,16 @@ static t3_padded pad_sizes(const t3_problem *problem, const struct block *block)
   return padded;
 }
 
-/* What one input channel lays out: of the taps of D and H that reach one residue, at most, vectors in a row for each different
- * offset of W, and bytes. */
-static int64_t gathered_taps(const t3_problem *problem) {
+/* Taps of D and H that reach one residue, at most; what one input channel lays out under each: vectors in a row for different
+ * offsets of W; and bytes in all. */
+static int64_t most_taps(const t3_problem *problem) {
   return t3_most_taps(problem, T3_D) * t3_most_taps(problem, T3_H);
 }
 static int64_t gathered_w(const t3_problem *problem) {
   return t3_min(t3_span(problem, T3_W) + 1, problem->layer.axis[T3_W].kernel);
 }
 static int64_t gathered_bytes(const t3_problem *problem, const struct block *block) {
-  return gathered_taps(problem) * gathered_w(problem) * block->h * block->v * block->width * problem->real_size;
+  return most_taps(problem) * gathered_w(problem) * block->h * block->v * block->width * problem->real_size;
 }
 
 /* Of these at most, in the first cache, beside the sums of the blocks that share them. That of processors with 16 registers is
@@ -139,11 +139,12 @@ static int64_t ahead(const t3_problem *problem, const struct block *block) {
 
 /* Cycles that it takes to bring a block's rows of x under one tap of D and H, where a step is taken along them: then so much of
  * x is passed over that every line comes from the second cache, and for the first of the blocks of channels that follow one
- * another maybe from further off (measured). What is laid out first is asked for so fast that only lines count. */
+ * another maybe from further off (measured). What is laid out first is asked for so fast that only lines count, also those that
+ * collide. */
 static double line_cycles(const t3_problem *problem, const struct block *block, const t3_padded *padded) {
   int64_t step = t3_step(problem, T3_W), bytes = block->v * block->width * step * problem->real_size;
   double lines = (double)bytes / T3_CACHE_LINE, rows = (double)block->h, far = t3_far_cycles(problem, padded);
-  double again = t3_collision_cycles(problem, padded) * rows * (block->gather ? 3 * lines : 1);
+  double again = t3_collision_cycles(problem, padded) * rows * (block->gather ? lines : 1);
   if (step == 1) return again;
   if (problem->layer.group_in * problem->layer.group_out == 1) return 2 * rows * lines; /* so few rows are foreseen */
   if (block->gather && t3_few_registers(problem)) return 10 * rows * lines + again;
@@ -152,12 +153,12 @@ static double line_cycles(const t3_problem *problem, const struct block *block, 
 }
 
 /* Loads of a body beside those of x and weights, where they count: four of where its rows and weights lie, as compilers make
- * them, and what it prefetches. */
+ * them, fewer for what was laid out under one tap of D and H, and what it prefetches. */
 static double other_loads(const t3_problem *problem, const struct block *block) {
   if (!t3_few_registers(problem)) return 0;
   int64_t bytes = block->v * block->width * t3_step(problem, T3_W) * problem->real_size;
   double lines = ahead(problem, block) ? (double)(block->h * (t3_ceil_div(bytes, T3_CACHE_LINE) + 1)) : 0;
-  return 4 + (block->gather ? lines / (double)tile_m(problem, block) : lines);
+  return (block->gather && most_taps(problem) == 1 ? 2 : 4) + (block->gather ? lines / (double)tile_m(problem, block) : lines);
 }
 
 /* Cycles of the innermost body of a block: one tap of D and H, one input channel. A load of a whole vector counts twice, as it
@@ -276,10 +277,8 @@ static void define_all(const t3_problem *problem, const struct block *block, con
   t3_define(defines, "GATHER", block->gather);
   t3_define(defines, "TILE_M", tile_m(problem, block));
   t3_define(defines, "CHANNELS", channels_at_once(problem, block));
-  if (block->gather) {
-    t3_define(defines, "GATHERED_TAPS", gathered_taps(problem));
-    t3_define(defines, "GATHERED_W", gathered_w(problem));
-  }
+  t3_define(defines, "MOST_TAPS", most_taps(problem));
+  if (block->gather) t3_define(defines, "GATHERED_W", gathered_w(problem));
   t3_define(defines, "AHEAD", ahead(problem, block));
   t3_define(defines, "STREAM", block->walk != PLANES && t3_streams_rows(problem, block->width, block->m));
   t3_define_edges(defines, problem, padded);
@@ -289,7 +288,7 @@ static void define_all(const t3_problem *problem, const struct block *block, con
 
 /* Of one block's loops, for all the blocks of channels that share x. */
 static double block_rounds(const t3_problem *problem, const struct block *block) {
-  double rows = (double)(gathered_taps(problem) * problem->layer.group_in);
+  double rows = (double)(most_taps(problem) * problem->layer.group_in);
   double taps =
       rows * (3 + (double)block->h + (double)problem->layer.axis[T3_W].kernel * t3_tap_rounds(block->m, block->h, block->v));
   double chunks = (double)t3_ceil_div(problem->layer.group_in, channels_at_once(problem, block));
@@ -321,7 +320,7 @@ static void add_launches(const t3_problem *problem, const struct block *block, c
   *main = (t3_launch){.kernel = "phase", .local = 1, .items = layer->batch * layer->groups * rows * phases * tiles_m};
   /* A plane's last chunk is nearly two. */
   int64_t most = block->walk == PLANES ? 2 * blocks : run * t3_ceil_div(length, step);
-  main->rounds = t3_whole_rounds((double)most * block_rounds(problem, block) + (double)(4 * gathered_taps(problem)));
+  main->rounds = t3_whole_rounds((double)most * block_rounds(problem, block) + (double)(4 * most_taps(problem)));
   T3_ARGS(main, t3_x_arg(padded), t3_edge_arg(padded), {T3_PACKED, 0}, {T3_Y, 0}, {T3_NUMBER, padded->edge_width},
           {T3_NUMBER, t3_last_plane(problem)}, T3_ROW_STRIDES(read), {T3_NUMBER, axis[T3_D].in}, {T3_NUMBER, axis[T3_H].in},
           {T3_NUMBER, axis[T3_W].in}, T3_STRIDES(layer->y.stride), {T3_NUMBER, axis[T3_D].out}, {T3_NUMBER, axis[T3_H].out},
