@@ -25,8 +25,8 @@
  * sums wait in memory where there are more channels: for each of the taps of D and H that reach a residue, GATHERED_W vectors
  * in a row. Otherwise TILE_M is 1 and CHANNELS GROUP_IN.
  *
- * MOST_TAPS: at most so many taps of D and H reach a residue. Where there is but one (kernel = stride), no loop over taps is a
- * sixth of the time of short bodies.
+ * MOST_TAPS: at most so many taps of D and H reach a residue. Where that is one (kernel = stride) there is no loop over taps,
+ * which took a sixth of the time.
  *
  * AHEAD: while a channel is at work, the same rows so many channels on are prefetched, since a processor cannot foresee rows
  * that are taken from many channels by turns; 0: they are not. Blocks that share x share this work too, each for some of the
