@@ -10,7 +10,6 @@
 #error "EDGES and MIN_OFFSET_W are required"
 #endif
 #include "pad.cl"
-#define MAY_SWAP 1
 #include "strided.cl"
 
 #if EDGES
@@ -71,7 +70,7 @@ static inline INT_VEC inside_row(int w, int in_w) {
 /* Whether an output within its row may read outside the row of x at this offset. */
 #define OVER_EDGE(offset) ((offset) < 0 || (offset) > FREE_OFFSET)
 
-/* VECTOR values at an offset along W, SWAPPED; inside: inside_row of them. */
+/* VECTOR values at an offset along W, in the order of SWAPPED; inside: inside_row of them. */
 static inline VEC load_x(__global const REAL *row, int offset, INT_VEC inside) {
   const VEC value = load_strided(row, offset);
   return OVER_EDGE(offset) ? AS_VEC(AS_INT_VEC(value) & inside) : value;

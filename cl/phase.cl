@@ -25,18 +25,19 @@
  * sums wait in memory where there are more channels: for each of the taps of D and H that reach a residue, GATHERED_W vectors
  * in a row. Otherwise TILE_M is 1 and CHANNELS GROUP_IN.
  *
- * MOST_TAPS: at most so many taps of D and H reach a residue. Where that is one (kernel = stride) there is no loop over taps,
- * which took a sixth of the time.
+ * MOST_TAPS_DH: at most so many taps of D and H reach a residue. Where that is one (a kernel up to the stride) there is no loop
+ * over taps, which took 10 to 17 % of the time (measured where kernel = stride).
  *
  * AHEAD: while a channel is at work, the same rows so many channels on are prefetched, since a processor cannot foresee rows
- * that are taken from many channels by turns; 0: they are not. Blocks that share x share this work too, each for some of the
- * channels (all at once would wait for memory), and past the last channel go on to the first ones of the next block.
+ * that are taken from many channels by turns; 0: they are not. Blocks that share x take turns instead: each, before its sums,
+ * asks for some of the channels (all of them at once would wait for memory), past the last one for those of the next block.
  *
  * Required: what layer.cl asks, what phases.cl asks for D and H, VECTOR BLOCK_M BLOCK_H BLOCK_W FLAT, Y_CHANNELS_LAST (1: y
- * has neighbouring channels, not positions, side by side; not with FLAT), MOST_TAPS GATHER TILE_M CHANNELS AHEAD, with
+ * has neighbouring channels, not positions, side by side; not with FLAT), MOST_TAPS_DH GATHER TILE_M CHANNELS AHEAD, with
  * GATHER GATHERED_W, EDGES and what edges.cl asks, STREAM (1: y outgrows the caches, so it is stored past them),
  * MIN_OFFSET_ for D H W. */
 #include "common.cl"
+#define MAY_SWAP 1 /* what is loaded, laid out and summed is in the order of SWAPPED, lines are not */
 #include "edges.cl"
 #include "layer.cl"
 #include "lines.cl"
@@ -45,9 +46,9 @@
 #if !defined(VECTOR) || !defined(BLOCK_M) || !defined(BLOCK_H) || !defined(BLOCK_W) || !defined(FLAT) || !defined(STREAM)
 #error "VECTOR, BLOCK_ M, H and W, FLAT and STREAM are required"
 #endif
-#if !defined(Y_CHANNELS_LAST) || !defined(MOST_TAPS) || !defined(GATHER) || !defined(TILE_M) || !defined(CHANNELS) || \
+#if !defined(Y_CHANNELS_LAST) || !defined(MOST_TAPS_DH) || !defined(GATHER) || !defined(TILE_M) || !defined(CHANNELS) || \
     !defined(AHEAD)
-#error "Y_CHANNELS_LAST, MOST_TAPS, GATHER, TILE_M, CHANNELS and AHEAD are required"
+#error "Y_CHANNELS_LAST, MOST_TAPS_DH, GATHER, TILE_M, CHANNELS and AHEAD are required"
 #endif
 #if !defined(RESIDUES_D) || !defined(RESIDUES_H) || !defined(MIN_OFFSET_D) || !defined(MIN_OFFSET_H) || !defined(MIN_OFFSET_W)
 #error "RESIDUES_ D and H and MIN_OFFSET_ D, H and W are required"
@@ -287,7 +288,7 @@ T3_SINGLE void phase(ulong items, __global const REAL *restrict x, ulong x_start
       for (uint first_c = 0; first_c < GROUP_IN; first_c += CHANNELS) {
         const uint end_c = min(first_c + CHANNELS, (uint)GROUP_IN);
 #if GATHER
-        VEC gathered[CHANNELS * MOST_TAPS][GATHERED_W][BLOCK_H][BLOCK_W];
+        VEC gathered[CHANNELS * MOST_TAPS_DH][GATHERED_W][BLOCK_H][BLOCK_W];
         int filled = 0;
         for (uint c = first_c; c < end_c; ++c)
           for (int j = 0; j < taps; ++j, ++filled) {
@@ -317,7 +318,6 @@ T3_SINGLE void phase(ulong items, __global const REAL *restrict x, ulong x_start
           __global const REAL *weights_c = weights + m_block * BLOCK_WEIGHTS + first_c * taps_d * taps_h * ROW_WEIGHTS;
           int at = 0;
 #if AHEAD && GATHER
-          /* The blocks of channels that share x take turns at prefetching it. */
           for (uint c = first_c + m_block - first_block; c < end_c; c += end_block - first_block)
             for (int j = 0; j < taps; ++j) {
               __global const REAL *row[BLOCK_H];
@@ -326,7 +326,7 @@ T3_SINGLE void phase(ulong items, __global const REAL *restrict x, ulong x_start
             }
 #endif
           for (uint c = first_c; c < (taps ? end_c : first_c); ++c, weights_c += taps_d * taps_h * ROW_WEIGHTS) {
-            for (int j = 0; j < (MOST_TAPS == 1 ? 1 : taps); ++j, ++at) {
+            for (int j = 0; j < (MOST_TAPS_DH == 1 ? 1 : taps); ++j, ++at) {
 #if !GATHER
               __global const REAL *row[BLOCK_H];
               FIND_ROWS(row, x + c * x_c, j);

@@ -15,6 +15,7 @@
  * neighbouring channels, not positions, side by side), EDGES and what edges.cl asks, MIN_OFFSET_ for D H W, SPAN_H (the
  * greatest input offset of H less the least). */
 #include "common.cl"
+#define MAY_SWAP 0
 #include "edges.cl"
 #include "layer.cl"
 #include "lines.cl"

@@ -9,17 +9,18 @@
 #define FIRST_OF(offset) ((offset)-T3_MOD(offset, INPUT_STEP_W))
 
 /* Which value lane l holds. Vectors of 32 bytes are two halves to AVX2's shuffles: values two apart take one shuffle within
- * halves if the middle quarters may stay swapped, and another one if not; sums can be put in order once, at their end. */
+ * halves if the middle quarters may stay swapped, and another one if not; sums can be put in order in the end. IN_ORDER does
+ * that, and undoes it. */
 #if defined(__clang__) && MAY_SWAP && INPUT_STEP_W == 2 && VECTOR * REAL_BYTES == 32
-#define SWAPPED(unused, l) ((l) / (VECTOR / 4) % 3 ? VECTOR / 4 ^ (l) ^ VECTOR / 2 : (l))
+#define SWAPPED(unused, l) ((l) / (VECTOR / 4) % 3 ? (l) ^ (VECTOR / 4 + VECTOR / 2) : (l))
 #define IN_ORDER(v) __builtin_shufflevector(v, v, LANES(SWAPPED, 0))
 #else
 #define SWAPPED(unused, l) (l)
 #define IN_ORDER(v) (v)
 #endif
 
-/* Value l is value l*INPUT_STEP_W + first of the vectors, which TAKE picks from two of them. For three, the third one's come in
- * a second step; for four, two pairs make a half each. */
+/* Value l, which lane SWAPPED(l) holds, is value l*INPUT_STEP_W + first of the vectors, which TAKE picks from two of them. For
+ * three, the third one's come in a second step; for four, two pairs make a half each. */
 #define TAKE_LANE(first, l) ((SWAPPED(0, l) * INPUT_STEP_W + (first)) % (2 * VECTOR))
 #define TAKE(first, a, b) __builtin_shufflevector(a, b, LANES(TAKE_LANE, first))
 #define THIRD_LANE(first, l) \

@@ -105,10 +105,11 @@ static int64_t gathered_bytes(const t3_problem *problem, const struct block *blo
   return most_taps(problem) * gathered_w(problem) * block->h * block->v * block->width * problem->real_size;
 }
 
-/* Of these at most, in the first cache, beside the sums of the blocks that share them. That of processors with 16 registers is
- * often shared with another thread of the core (measured: a quarter of it is as good as half, and better where lines collide).
+/* Bytes laid out at a time, at most: in the first cache, beside the sums of the blocks that share them. That of processors with
+ * 16 registers is often shared with another thread of the core (measured: a quarter of it is as good as half, and better where
+ * lines collide).
  */
-static int64_t most_gathered(const t3_problem *problem) {
+static int64_t most_gathered_bytes(const t3_problem *problem) {
   return t3_few_registers(problem) ? 8 << 10 : 16 << 10;
 }
 
@@ -124,7 +125,7 @@ static int64_t tile_m(const t3_problem *problem, const struct block *block) {
   return block->gather ? t3_ceil_div(blocks, t3_ceil_div(blocks, most)) : 1;
 }
 static int64_t channels_at_once(const t3_problem *problem, const struct block *block) {
-  int64_t all = problem->layer.group_in, most = t3_max(most_gathered(problem) / gathered_bytes(problem, block), 1);
+  int64_t all = problem->layer.group_in, most = t3_max(most_gathered_bytes(problem) / gathered_bytes(problem, block), 1);
   return block->gather ? t3_ceil_div(all, t3_ceil_div(all, most)) : all;
 }
 
@@ -184,10 +185,11 @@ static double body_cycles(const t3_problem *problem, const struct block *block, 
   return (cycles > lines ? cycles : lines) + once;
 }
 
-/* Whether a block is worth to be built: the least one is, whatever there is. */
+/* Whether a block is worth building; the least one without gather always is. */
 static bool fits(const t3_problem *problem, const struct block *block) {
   int64_t sums = block->m * block->h * block->v;
-  if (block->gather && (tile_m(problem, block) == 1 || gathered_bytes(problem, block) > most_gathered(problem))) return false;
+  if (block->gather && (tile_m(problem, block) == 1 || gathered_bytes(problem, block) > most_gathered_bytes(problem)))
+    return false;
   return sums == 1 || (in_registers(problem, block) && sums * problem->layer.axis[T3_W].kernel <= MAX_UNROLLED);
 }
 
@@ -277,7 +279,7 @@ static void define_all(const t3_problem *problem, const struct block *block, con
   t3_define(defines, "GATHER", block->gather);
   t3_define(defines, "TILE_M", tile_m(problem, block));
   t3_define(defines, "CHANNELS", channels_at_once(problem, block));
-  t3_define(defines, "MOST_TAPS", most_taps(problem));
+  t3_define(defines, "MOST_TAPS_DH", most_taps(problem));
   if (block->gather) t3_define(defines, "GATHERED_W", gathered_w(problem));
   t3_define(defines, "AHEAD", ahead(problem, block));
   t3_define(defines, "STREAM", block->walk != PLANES && t3_streams_rows(problem, block->width, block->m));
