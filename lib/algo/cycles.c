@@ -52,7 +52,7 @@ double t3_in_place_cycles(const t3_problem *problem, const t3_padded *padded, do
 double t3_store_cycles(const t3_problem *problem, int64_t vectors, int64_t width, int64_t m) {
   if (t3_y_channels_last(problem)) {
     /* Turned by shuffles or element by element, then stored by positions, unless all channels are there; with few registers a
-     * piece of a position took 14 cycles (measured on phase). */
+     * piece of a position counts 14 cycles (fitted to choices of phase). */
     bool shuffled = (m & (m - 1)) == 0 && m <= width;
     double elements = (double)(vectors * width), pieces = elements / (double)m;
     if (problem->layer.out_channels == m) pieces = (double)vectors;
