@@ -1,6 +1,7 @@
 /* The first launch of a kernel, made at plan creation so that the caller's first call has nothing left to compile. PoCL
  * generates machine code for each (local size, small or large grid) at its first launch; other runtimes too load code late. The
- * launch is real but its items argument is 0, so every work-item returns at once. */
+ * launch is real but its items argument is 0, so every work-item returns at once. The other numbers are the launch's own:
+ * Intel's compiler may divide by one before the work-item returns, which must not be a division by 0. */
 #include "base/checked.h"
 #include "base/status.h"
 #include "device/clerror.h"
@@ -36,12 +37,14 @@ size_t t3_least_grid(const tconv3d_device_info *device, const t3_launch *launch,
 }
 
 static cl_int set_arguments(cl_kernel kernel, const t3_launch *launch, cl_mem nothing) {
-  const cl_ulong zero = 0;
+  const cl_ulong zero = 0; /* of items, and where a tensor starts */
   cl_uint index = 0;
   cl_int error = clSetKernelArg(kernel, index++, sizeof zero, &zero);
   for (int i = 0; i < launch->num_args && error == CL_SUCCESS; ++i) {
-    if (launch->args[i].kind < T3_TENSORS) error = clSetKernelArg(kernel, index++, sizeof nothing, &nothing);
-    if (error == CL_SUCCESS) error = clSetKernelArg(kernel, index++, sizeof zero, &zero);
+    const t3_arg *arg = &launch->args[i];
+    const cl_ulong number = arg->kind == T3_NUMBER ? (cl_ulong)arg->number : zero;
+    if (arg->kind != T3_NUMBER) error = clSetKernelArg(kernel, index++, sizeof nothing, &nothing);
+    if (error == CL_SUCCESS) error = clSetKernelArg(kernel, index++, sizeof number, &number);
   }
   return error;
 }
