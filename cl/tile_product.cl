@@ -1,10 +1,19 @@
 /* tile_product.cl: the product of two tiles in local memory, by the multiplier (multiplier.cl). A kernel declares what it needs
  * with PRODUCT_LOCAL and BLOCK_SUMS, adds a product with ADD_PRODUCT, and lays rows of the sums down in local memory with
  * LAY_SUMS: those that are first_i and after, STORE_ROWS, in each block, at laid[(across * STORE_ROWS + row) * TILE_N +
- * column]. ROW_OF(across, i) is then the row of the tile, for across < ACROSS_M.
+ * column]. ROW_OF(across, i) is then the row of the tile, for across < ACROSS_M. With SLICES so many work-items share a block
+ * and take every SLICES-th term each: their sums lie one after the other, ACROSS_M * STORE_ROWS * TILE_N apart.
  *
  * Required: what tile.cl and multiplier.cl ask, both included before, STORE_ROWS, M_FIRST (1: neighbouring work-items hold
- * neighbouring rows, not columns), and as variables of the kernel item, its place in the group. */
+ * neighbouring rows, not columns), and as variables of the kernel item, its place in the group. Optional: SLICES, with
+ * MULTIPLY_FMA; PITCH_M and PITCH_N without matrices. */
+#ifndef SLICES
+#define SLICES 1
+#endif
+#if SLICES > 1 && MULTIPLIER != MULTIPLY_FMA
+#error "SLICES above 1 are for MULTIPLY_FMA"
+#endif
+
 #if MATRICES
 
 #define WORD uint
@@ -49,27 +58,31 @@
 
 #define WORD REAL
 #define WORD_TERMS 1
+#ifndef PITCH_M
 #define PITCH_M TILE_M
 #define PITCH_N TILE_N
-#define ITEMS (ACROSS_M * ACROSS_N)
+#endif
+#define SLICE_ITEMS (ACROSS_M * ACROSS_N)
+#define ITEMS (SLICE_ITEMS * SLICES)
 #define ROWS_FIRST (M_FIRST && MULTIPLIER != MULTIPLY_BROADCAST) /* else a sub-group shares its rows */
 
-#define BLOCK_SUMS                                               \
-  const int tn = ROWS_FIRST ? item / ACROSS_M : item % ACROSS_N; \
-  const int tm = ROWS_FIRST ? item % ACROSS_M : item / ACROSS_N; \
-  REAL sums[BLOCK_M][BLOCK_N];                                   \
+#define BLOCK_SUMS                                                                         \
+  const int slice = item / SLICE_ITEMS, in_slice = SLICES > 1 ? item % SLICE_ITEMS : item; \
+  const int tn = ROWS_FIRST ? in_slice / ACROSS_M : in_slice % ACROSS_N;                   \
+  const int tm = ROWS_FIRST ? in_slice % ACROSS_M : in_slice / ACROSS_N;                   \
+  REAL sums[BLOCK_M][BLOCK_N];                                                             \
   _Pragma("unroll") for (int i = 0; i < BLOCK_M; ++i) _Pragma("unroll") for (int j = 0; j < BLOCK_N; ++j) sums[i][j] = 0;
 #define LAY_SUMS(laid, first_i)                                                                              \
   _Pragma("unroll") for (int q = 0; q < STORE_ROWS; ++q) _Pragma("unroll") for (int j = 0; j < BLOCK_N; ++j) \
-      laid[(tm * STORE_ROWS + q) * TILE_N + COLUMN_OF(tn, j)] = sums[(first_i) + q][j];
+      laid[((slice * ACROSS_M + tm) * STORE_ROWS + q) * TILE_N + COLUMN_OF(tn, j)] = sums[(first_i) + q][j];
 
 #if MULTIPLIER == MULTIPLY_FMA
 #define PRODUCT_LOCAL
 #define ADD_PRODUCT(tile_x, tile_w)                                                                                      \
-  _Pragma("unroll 4") for (int k = 0; k < TILE_K; ++k) {                                                                 \
+  _Pragma("unroll 4") for (int k = slice; k < TILE_K; k += SLICES) {                                                     \
     REAL a[BLOCK_M], b[BLOCK_N];                                                                                         \
-    TAKE_ROWS(a, tile_w + k * TILE_M, tm)                                                                                \
-    TAKE_COLUMNS(b, tile_x + k * TILE_N, tn)                                                                             \
+    TAKE_ROWS(a, tile_w + k * PITCH_M, tm)                                                                               \
+    TAKE_COLUMNS(b, tile_x + k * PITCH_N, tn)                                                                            \
     _Pragma("unroll") for (int i = 0; i < BLOCK_M; ++i) _Pragma("unroll") for (int j = 0; j < BLOCK_N; ++j) sums[i][j] = \
         fma(a[i], b[j], sums[i][j]);                                                                                     \
   }
@@ -77,22 +90,22 @@
 /* A load of a work-item is one value of a row: those of TERMS terms for a sub-group. */
 #define TERMS (SUB_GROUP / BLOCK_M)
 #define PRODUCT_LOCAL BROADCAST_LOCAL(exchange, ITEMS)
-#define ADD_PRODUCT(tile_x, tile_w)                                                                           \
-  _Pragma("unroll 1") for (int first_k = 0; first_k < TILE_K; first_k += TERMS) {                             \
-    const int lane = item % SUB_GROUP;                                                                        \
-    const REAL row = tile_w[min(first_k + lane / BLOCK_M, TILE_K - 1) * TILE_M + ROW_OF(tm, lane % BLOCK_M)]; \
-    BROADCAST_BEGIN(row, exchange)                                                                            \
-    _Pragma("unroll") for (int s = 0; s < TERMS; ++s) {                                                       \
-      if (first_k + s < TILE_K) {                                                                             \
-        REAL b[BLOCK_N];                                                                                      \
-        TAKE_COLUMNS(b, tile_x + (first_k + s) * TILE_N, tn)                                                  \
-        _Pragma("unroll") for (int i = 0; i < BLOCK_M; ++i) {                                                 \
-          const REAL a = BROADCAST(row, exchange, s * BLOCK_M + i);                                           \
-          _Pragma("unroll") for (int j = 0; j < BLOCK_N; ++j) sums[i][j] = fma(a, b[j], sums[i][j]);          \
-        }                                                                                                     \
-      }                                                                                                       \
-    }                                                                                                         \
-    BROADCAST_END                                                                                             \
+#define ADD_PRODUCT(tile_x, tile_w)                                                                            \
+  _Pragma("unroll 1") for (int first_k = 0; first_k < TILE_K; first_k += TERMS) {                              \
+    const int lane = item % SUB_GROUP;                                                                         \
+    const REAL row = tile_w[min(first_k + lane / BLOCK_M, TILE_K - 1) * PITCH_M + ROW_OF(tm, lane % BLOCK_M)]; \
+    BROADCAST_BEGIN(row, exchange)                                                                             \
+    _Pragma("unroll") for (int s = 0; s < TERMS; ++s) {                                                        \
+      if (first_k + s < TILE_K) {                                                                              \
+        REAL b[BLOCK_N];                                                                                       \
+        TAKE_COLUMNS(b, tile_x + (first_k + s) * PITCH_N, tn)                                                  \
+        _Pragma("unroll") for (int i = 0; i < BLOCK_M; ++i) {                                                  \
+          const REAL a = BROADCAST(row, exchange, s * BLOCK_M + i);                                            \
+          _Pragma("unroll") for (int j = 0; j < BLOCK_N; ++j) sums[i][j] = fma(a, b[j], sums[i][j]);           \
+        }                                                                                                      \
+      }                                                                                                        \
+    }                                                                                                          \
+    BROADCAST_END                                                                                              \
   }
 #else
 /* Chains of at most HALF_TERMS terms: no longer ones, so that the error stays where the options' documentation has it. */
@@ -114,8 +127,8 @@
     _Pragma("unroll") for (int i = 0; i < BLOCK_M; ++i) _Pragma("unroll") for (int j = 0; j < BLOCK_N; ++j) few[i][j] = 0; \
     for (int k = first_k; k < min(first_k + HALF_TERMS, TILE_K); ++k) {                                                    \
       REAL a[BLOCK_M], b[BLOCK_N];                                                                                         \
-      TAKE_ROWS(a, tile_w + k * TILE_M, tm)                                                                                \
-      TAKE_COLUMNS(b, tile_x + k * TILE_N, tn)                                                                             \
+      TAKE_ROWS(a, tile_w + k * PITCH_M, tm)                                                                               \
+      TAKE_COLUMNS(b, tile_x + k * PITCH_N, tn)                                                                            \
       _Pragma("unroll") for (int i = 0; i < BLOCK_M; ++i) _Pragma("unroll") for (int j = 0; j < BLOCK_N; ++j) few[i][j] =  \
           HALF_FMA(TO_HALF(a[i]), TO_HALF(b[j]), few[i][j]);                                                               \
     }                                                                                                                      \
@@ -128,4 +141,20 @@
 #define WORD_ROWS ((TILE_K + WORD_TERMS - 1) / WORD_TERMS)
 #if MATRICES && TILE_K % (MATRIX_WORDS * WORD_TERMS)
 #error "TILE_K must be whole matrices"
+#endif
+
+/* A word from its parts, and a part: a stored value as the multiplier takes it. Words are of two bytes' types, whose values may
+ * be moved as bits, or of TF32. */
+#if !MATRICES
+#define X_PART(from) READ_X(from)
+#define W_PART(from) READ_W(from)
+#define JOIN(word, part, value) (value)
+#elif MULTIPLIER == MULTIPLY_TF32
+#define X_PART(from) to_tf32(READ_X(from))
+#define W_PART(from) to_tf32(READ_W(from))
+#define JOIN(word, part, value) (value)
+#else
+#define X_PART(from) ((uint) * (from))
+#define W_PART(from) ((uint) * (from))
+#define JOIN(word, part, value) ((word) | (value) << 16 * (part))
 #endif

@@ -76,22 +76,6 @@ static inline phase_t phase_of(uint index) {
 /* Whether term k of a step is one: there may be more, to fill words and matrices. */
 #define IS_TERM(k) (TILE_K == TAPS_AT_ONCE * CHANNELS_AT_ONCE || (k) < TAPS_AT_ONCE * CHANNELS_AT_ONCE)
 
-/* A word from its parts, and a part: a value of x or w as the multiplier takes it. Words are of two bytes' types, whose values
- * may be moved as bits, or of TF32. */
-#if !MATRICES
-#define X_PART(from) READ_X(from)
-#define W_PART(from) READ_W(from)
-#define JOIN(word, part, value) (value)
-#elif MULTIPLIER == MULTIPLY_TF32
-#define X_PART(from) to_tf32(READ_X(from))
-#define W_PART(from) to_tf32(READ_W(from))
-#define JOIN(word, part, value) (value)
-#else
-#define X_PART(from) ((uint) * (from))
-#define W_PART(from) ((uint) * (from))
-#define JOIN(word, part, value) ((word) | (value) << 16 * (part))
-#endif
-
 /* One work-item packs one row of one word of all steps that differ in their taps alone; those past the weights b. */
 __kernel void tiled_pack(ulong items, __global const W_STORED *restrict w, ulong w_start, __global const W_STORED *restrict b,
                          ulong b_start, __global REAL *restrict packed, ulong packed_start, long has_bias) {

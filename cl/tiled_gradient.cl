@@ -3,24 +3,33 @@
  * For one tap the positions that meet gy are a box, which is counted over images, d, h and w; so nothing outside of a tensor is
  * read, and what is outside meets nothing. A work-group computes TILE_M input x TILE_N output channels of one tap of one group,
  * over one chunk of the positions, TILE_K of them at a time: into registers while it computes with those before from one of two
- * buffers in local memory. SLICES work-items share a block and take every SLICES-th position each: for few channels.
+ * buffers in local memory. SLICES work-items share a block and take every SLICES-th position each: for few channels. How tiles
+ * are multiplied is the multiplier's (multiplier.cl): x has the rows, gy the columns, a word holds neighbouring positions.
  *
  * PARTIAL: the sums of a chunk go to the workspace, each chunk's in the order of w; then a second kernel adds them in the order
  * of chunks. Else there is one chunk.
  *
- * Required: what layer.cl and tile.cl ask, SLICES PARTIAL, X_CHANNELS_LAST and GY_CHANNELS_LAST (1: neighbouring channels, not
- * positions, lie side by side); BETA as gradient.cl says. */
+ * Required: what layer.cl and multiplier.cl ask, SLICES STORE_ROWS PARTIAL, X_CHANNELS_LAST and GY_CHANNELS_LAST (1:
+ * neighbouring channels, not positions, lie side by side); BETA as gradient.cl says. Work-items are a multiple of a tile's
+ * words of positions. */
 #include "common.cl"
 #include "gradient.cl"
 #include "layer.cl"
 #include "tile.cl"
 
-#if !defined(SLICES) || !defined(PARTIAL) || !defined(X_CHANNELS_LAST) || !defined(GY_CHANNELS_LAST)
-#error "SLICES, PARTIAL and X_ and GY_CHANNELS_LAST are required"
+#if !defined(SLICES) || !defined(STORE_ROWS) || !defined(PARTIAL) || !defined(X_CHANNELS_LAST) || !defined(GY_CHANNELS_LAST)
+#error "SLICES, STORE_ROWS, PARTIAL and X_ and GY_CHANNELS_LAST are required"
 #endif
 
-#define SLICE_ITEMS (ACROSS_M * ACROSS_N)
-#define ITEMS (SLICE_ITEMS * SLICES)
+#define M_FIRST 0
+#include "multiplier.cl"
+#if !MATRICES /* rows of the tiles in local memory begin in different banks where they are neighbours */
+#define PITCH(tile, side) ((tile) + ((side) == 4 ? 4 : (tile) % 2 ? 0 : 1))
+#define PITCH_M PITCH(TILE_M, SIDE_M)
+#define PITCH_N PITCH(TILE_N, SIDE_N)
+#endif
+#include "tile_product.cl"
+
 #define TAPS ((uint)KERNEL_D * KERNEL_H * KERNEL_W)
 #define M_TILES ((GROUP_IN + TILE_M - 1) / TILE_M)
 #define N_TILES ((GROUP_OUT + TILE_N - 1) / TILE_N)
@@ -63,28 +72,24 @@ static inline void advance(place_t *p, const place_t *step, range_t d, range_t h
   if (p->d >= d.count) p->d -= d.count, ++p->n;
 }
 
-/* Work-items are neighbours along positions, each of one position and so many channels. */
-#define AT_ONCE (ITEMS / TILE_K)
+/* Work-items are neighbours along positions, each of one word of them and so many channels. */
+#define AT_ONCE (ITEMS / WORD_ROWS)
 #define FETCHED_M ((TILE_M + AT_ONCE - 1) / AT_ONCE)
 #define FETCHED_N ((TILE_N + AT_ONCE - 1) / AT_ONCE)
 #define STEP_M (X_CHANNELS_LAST ? 1 : AT_ONCE)
 #define STEP_N (GY_CHANNELS_LAST ? 1 : AT_ONCE)
-#define FETCHED_ROW(i) (item / TILE_K * (X_CHANNELS_LAST ? FETCHED_M : 1) + (i)*STEP_M)
-#define FETCHED_COLUMN(i) (item / TILE_K * (GY_CHANNELS_LAST ? FETCHED_N : 1) + (i)*STEP_N)
+#define FETCHED_ROW(i) (item / WORD_ROWS * (X_CHANNELS_LAST ? FETCHED_M : 1) + (i)*STEP_M)
+#define FETCHED_COLUMN(i) (item / WORD_ROWS * (GY_CHANNELS_LAST ? FETCHED_N : 1) + (i)*STEP_N)
 
 /* Written so that nothing is asked where tiles divide the channels: each answer would be kept in registers. */
 #define ROW_THERE(row) ((TILE_M % AT_ONCE == 0 || (row) < TILE_M) && (GROUP_IN % TILE_M == 0 || m_tile + (row) < GROUP_IN))
 #define COLUMN_THERE(column) \
   ((TILE_N % AT_ONCE == 0 || (column) < TILE_N) && (GROUP_OUT % TILE_N == 0 || n_tile + (column) < GROUP_OUT))
 
-/* Rows of the tiles in local memory: neighbouring ones begin in different banks. */
-#define PITCH(tile, side) ((tile) + ((side) == 4 ? 4 : (tile) % 2 ? 0 : 1))
-#define PITCH_M PITCH(TILE_M, SIDE_M)
-#define PITCH_N PITCH(TILE_N, SIDE_N)
-#define TILE_X ((TILE_K * PITCH_M + 3) / 4 * 4)
-#define BUFFER_REALS (TILE_X + (TILE_K * PITCH_N + 3) / 4 * 4)
-#define LAID_REALS (SLICES * ACROSS_M * TILE_N)
-#define LOCAL_REALS (2 * BUFFER_REALS > LAID_REALS ? 2 * BUFFER_REALS : LAID_REALS)
+#define TILE_X ((WORD_ROWS * PITCH_M + 3) / 4 * 4)
+#define BUFFER_WORDS (TILE_X + (WORD_ROWS * PITCH_N + 3) / 4 * 4)
+#define SLICE_SUMS (ACROSS_M * STORE_ROWS * TILE_N)
+#define LOCAL_REALS (2 * BUFFER_WORDS > SLICES * SLICE_SUMS ? 2 * BUFFER_WORDS : SLICES * SLICE_SUMS)
 
 /* chunks: of the positions; x_ and gy_: strides. */
 __attribute__((reqd_work_group_size(ITEMS, 1, 1))) SUB_GROUPS __kernel void
@@ -98,6 +103,7 @@ tiled_gradient(ulong items, __global const X_STORED *restrict x, ulong x_start, 
                ulong to_start, long images, long in_d, long in_h, long in_w, long x_n, long x_c, long x_d, long x_h, long x_w,
                long out_d, long out_h, long out_w, long gy_n, long gy_c, long gy_d, long gy_h, long gy_w, long chunks) {
   __local REAL4 room[(LOCAL_REALS + 3) / 4];
+  PRODUCT_LOCAL
   ulong tile = get_global_id(0) / ITEMS; /* in a launch in parts too */
   if (tile * ITEMS >= items) return;     /* all of a work-group alike */
   const int item = get_local_id(0);
@@ -112,69 +118,66 @@ tiled_gradient(ulong items, __global const X_STORED *restrict x, ulong x_start, 
                 h = range_of(tap / KERNEL_W % KERNEL_H, STRIDE_H, PADDING_H, DILATION_H, in_h, out_h),
                 w = range_of(tap % KERNEL_W, STRIDE_W, PADDING_W, DILATION_W, in_w, out_w);
 
-  /* This chunk's steps, and where this work-item's position of the first one lies. */
+  /* This chunk's steps, and where this work-item's positions of the first one lie. */
   const ulong positions = (ulong)images * d.count * h.count * w.count, all = (positions + TILE_K - 1) / TILE_K;
   const ulong run = (all + chunks - 1) / chunks, begin = min(chunk * run, all), end = min(begin + run, all);
   const long steps = end - begin;
-  ulong q = begin * TILE_K + item % TILE_K;
-  place_t at = {0, 0, 0, 0}, step_by = {0, 0, 0, 0};
-  if (positions) at = place_of(q, d, h, w), step_by = place_of(TILE_K, d, h, w);
+  ulong q = begin * TILE_K + item % WORD_ROWS * WORD_TERMS;
+  place_t at[WORD_TERMS], step_by;
+  if (positions) {
+    step_by = place_of(TILE_K, d, h, w);
+    for (int part = 0; part < WORD_TERMS; ++part) at[part] = place_of(q + part, d, h, w);
+  }
   x += x_start + ((long)group * GROUP_IN + m_tile) * x_c + d.begin * x_d + h.begin * x_h + w.begin * x_w;
   gy += gy_start + ((long)group * GROUP_OUT + n_tile) * gy_c + (d.first + d.begin * (long)STRIDE_D) * gy_d +
         (h.first + h.begin * (long)STRIDE_H) * gy_h + (w.first + w.begin * (long)STRIDE_W) * gy_w;
 
-  const int slice = item / SLICE_ITEMS, tn = item % ACROSS_N, tm = item / ACROSS_N % ACROSS_M;
-  REAL sums[BLOCK_M][BLOCK_N];
-#pragma unroll
-  for (int i = 0; i < BLOCK_M; ++i)
-#pragma unroll
-    for (int j = 0; j < BLOCK_N; ++j) sums[i][j] = 0;
+  BLOCK_SUMS
 
   for (long step = -1; step < steps; ++step) {
-    REAL fetched_x[FETCHED_M], fetched_gy[FETCHED_N];
+    WORD fetched_x[FETCHED_M], fetched_gy[FETCHED_N];
     if (step + 1 < steps) {
-      const bool real = q < positions;
-      __global const X_STORED *from = x + (long)at.n * x_n + at.d * x_d + at.h * x_h + at.w * x_w;
-      __global const X_STORED *meets =
-          gy + (long)at.n * gy_n + at.d * (long)STRIDE_D * gy_d + at.h * (long)STRIDE_H * gy_h + at.w * (long)STRIDE_W * gy_w;
-      from += FETCHED_ROW(0) * x_c;
-      meets += FETCHED_COLUMN(0) * gy_c;
 #pragma unroll
-      for (int i = 0; i < FETCHED_M; ++i, from += STEP_M * x_c) {
-        const int row = FETCHED_ROW(i);
-        fetched_x[i] = real && ROW_THERE(row) ? READ_X(from) : (REAL)0;
-      }
+      for (int i = 0; i < FETCHED_M; ++i) fetched_x[i] = 0;
 #pragma unroll
-      for (int i = 0; i < FETCHED_N; ++i, meets += STEP_N * gy_c) {
-        const int column = FETCHED_COLUMN(i);
-        fetched_gy[i] = real && COLUMN_THERE(column) ? READ_X(meets) : (REAL)0;
+      for (int i = 0; i < FETCHED_N; ++i) fetched_gy[i] = 0;
+#pragma unroll
+      for (int part = 0; part < WORD_TERMS; ++part) {
+        const bool real = q + part < positions;
+        const place_t p = at[part];
+        __global const X_STORED *from = x + (long)p.n * x_n + p.d * x_d + p.h * x_h + p.w * x_w;
+        __global const X_STORED *meets =
+            gy + (long)p.n * gy_n + p.d * (long)STRIDE_D * gy_d + p.h * (long)STRIDE_H * gy_h + p.w * (long)STRIDE_W * gy_w;
+        from += FETCHED_ROW(0) * x_c;
+        meets += FETCHED_COLUMN(0) * gy_c;
+#pragma unroll
+        for (int i = 0; i < FETCHED_M; ++i, from += STEP_M * x_c) {
+          const int row = FETCHED_ROW(i);
+          fetched_x[i] = JOIN(fetched_x[i], part, real && ROW_THERE(row) ? X_PART(from) : (WORD)0);
+        }
+#pragma unroll
+        for (int i = 0; i < FETCHED_N; ++i, meets += STEP_N * gy_c) {
+          const int column = FETCHED_COLUMN(i);
+          fetched_gy[i] = JOIN(fetched_gy[i], part, real && COLUMN_THERE(column) ? X_PART(meets) : (WORD)0);
+        }
+        advance(&at[part], &step_by, d, h, w);
       }
-      advance(&at, &step_by, d, h, w);
       q += TILE_K;
     }
 
     if (step >= 0) {
-      __local const REAL *tile_x = (__local REAL *)room + (step & 1) * BUFFER_REALS, *tile_gy = tile_x + TILE_X;
-#pragma unroll 4
-      for (int k = 0; k < TILE_K / SLICES; ++k) {
-        REAL a[BLOCK_M], b[BLOCK_N];
-        TAKE_ROWS(a, tile_x + (k * SLICES + slice) * PITCH_M, tm)
-        TAKE_COLUMNS(b, tile_gy + (k * SLICES + slice) * PITCH_N, tn)
-#pragma unroll
-        for (int i = 0; i < BLOCK_M; ++i)
-#pragma unroll
-          for (int j = 0; j < BLOCK_N; ++j) sums[i][j] = fma(a[i], b[j], sums[i][j]);
-      }
+      __local const WORD *tile_x = (__local WORD *)room + (step & 1) * BUFFER_WORDS, *tile_gy = tile_x + TILE_X;
+      ADD_PRODUCT(tile_gy, tile_x)
     }
 
     if (step + 1 < steps) {
-      __local REAL *tile_x = (__local REAL *)room + ((step + 1) & 1) * BUFFER_REALS, *tile_gy = tile_x + TILE_X;
+      __local WORD *tile_x = (__local WORD *)room + ((step + 1) & 1) * BUFFER_WORDS, *tile_gy = tile_x + TILE_X;
 #pragma unroll
       for (int i = 0; i < FETCHED_M; ++i)
-        if (FETCHED_ROW(i) < TILE_M) tile_x[item % TILE_K * PITCH_M + FETCHED_ROW(i)] = fetched_x[i];
+        if (FETCHED_ROW(i) < TILE_M) tile_x[item % WORD_ROWS * PITCH_M + FETCHED_ROW(i)] = fetched_x[i];
 #pragma unroll
       for (int i = 0; i < FETCHED_N; ++i)
-        if (FETCHED_COLUMN(i) < TILE_N) tile_gy[item % TILE_K * PITCH_N + FETCHED_COLUMN(i)] = fetched_gy[i];
+        if (FETCHED_COLUMN(i) < TILE_N) tile_gy[item % WORD_ROWS * PITCH_N + FETCHED_COLUMN(i)] = fetched_gy[i];
     }
     barrier(CLK_LOCAL_MEM_FENCE);
   }
@@ -186,16 +189,16 @@ tiled_gradient(ulong items, __global const X_STORED *restrict x, ulong x_start, 
   to += chunk * ((ulong)GROUPS * GROUP_IN * GROUP_OUT * TAPS);
 #endif
 #pragma unroll
-  for (int i = 0; i < BLOCK_M; ++i) {
-#pragma unroll
-    for (int j = 0; j < BLOCK_N; ++j) laid[(slice * ACROSS_M + tm) * TILE_N + COLUMN_OF(tn, j)] = sums[i][j];
+  for (int first_i = 0; first_i < BLOCK_M; first_i += STORE_ROWS) {
+    LAY_SUMS(laid, first_i)
     barrier(CLK_LOCAL_MEM_FENCE);
 #pragma unroll 1
-    for (int e = item; e < ACROSS_M * TILE_N; e += ITEMS) {
-      const uint c = m_tile + ROW_OF(e / TILE_N, i), m = n_tile + e % TILE_N;
+    for (int e = item; e < SLICE_SUMS; e += ITEMS) {
+      const int row = e / TILE_N % STORE_ROWS, by = e / (STORE_ROWS * TILE_N);
+      const uint c = m_tile + ROW_OF(by, first_i + row), m = n_tile + e % TILE_N;
       if (c >= GROUP_IN || m >= GROUP_OUT) continue;
       REAL sum = laid[e];
-      for (int s = 1; s < SLICES; ++s) sum += laid[s * (ACROSS_M * TILE_N) + e];
+      for (int s = 1; s < SLICES; ++s) sum += laid[s * SLICE_SUMS + e];
       const ulong place = ((group * GROUP_IN + c) * GROUP_OUT + m) * TAPS + tap;
 #if PARTIAL
       to[place] = sum;

@@ -96,11 +96,6 @@ static bool write_text(const char *path, const t3_text *text) {
   return !fclose(file) && written;
 }
 
-/* 0 of algorithms without a choice. */
-static int64_t multiplier_of(const t3_candidate *candidate) {
-  return strcmp(candidate->algorithm->name, "tiled") ? 0 : candidate->variant.number[5] / 2;
-}
-
 /* The options with commas between, for a line whose words have spaces. */
 static void print_options(const t3_text *program) {
   for (const char *c = t3_build_options(program); *c; ++c) putchar(*c == ' ' ? ',' : *c);
@@ -110,7 +105,7 @@ static void print_line(const t3_problem *problem, const char *name, const t3_can
                        const t3_text *program, const char *path) {
   printf("%s %s %s ", name, tconv3d_operation_name(problem->operation), candidate->algorithm->name);
   for (int i = 0; i < T3_VARIANT_NUMBERS; ++i) printf("%s%" PRId64, i ? "," : "", candidate->variant.number[i]);
-  printf(" %g %" PRId64 " ", candidate->seconds, multiplier_of(candidate));
+  printf(" %g %" PRId64 " ", candidate->seconds, t3_variant_multiplier(&candidate->variant));
   print_options(program);
   printf(" %s %zu %s\n", recipe->run[0].kernel, recipe->run[0].local, path);
 }
@@ -161,7 +156,8 @@ static bool write_layer(const t3_slot *slot, const struct row *row, t3_feature_s
     if (!t3_applicable(&problem, algorithm, why, sizeof why)) continue;
     size_t count = t3_candidates(&problem, algorithm, list);
     for (size_t v = 0; v < count; ++v)
-      if (!features == !multiplier_of(&list[v]) && !write_candidate(&problem, row->name, &list[v], directory)) return false;
+      if (!features == !t3_variant_multiplier(&list[v].variant) && !write_candidate(&problem, row->name, &list[v], directory))
+        return false;
   }
   return true;
 }

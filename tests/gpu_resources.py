@@ -95,7 +95,7 @@ class Program:
         n = self.numbers
         if self.algorithm == "points":
             return "%d channels x %d positions" % (n[0], n[1])
-        more = " merged" * (n[5] % 2) if self.algorithm == "tiled" else " / %d" % n[5]
+        more = " merged" * (n[5] % 256) if self.algorithm == "tiled" else " / %d" % (n[5] % 256)
         return "%dx%dx%d %dx%d%s" % (n[0], n[1], n[4], n[2], n[3], more) + (self.multiplier and " " + self.multiplier)
 
     def intensity(self):

@@ -26,12 +26,13 @@ static bool is_short(tconv3d_dtype dtype) {
   return dtype == TCONV3D_F16 || dtype == TCONV3D_BF16;
 }
 
-/* Words of two terms hold values as they are stored, so x and w must be of the same short type: then a product of two is exact
- * in float32, and the sums are what they are without matrices but for the order and, on some devices, rounding towards 0. TF32
- * is for what these do not serve. */
+/* Words of two terms hold values as they are stored, so both factors must be of the same short type: then a product of two is
+ * exact in float32, and the sums are what they are without matrices but for the order and, on some devices, rounding towards 0.
+ * TF32 is for what these do not serve. The factors are x and w; of the gradient of w they are x and gy, which have one type. */
 static bool types_suit(const t3_problem *problem, const t3_multiplier *multiplier) {
-  tconv3d_dtype x = problem->layer.dtype, w = problem->layer.weight_dtype;
-  bool same_short = x == w && is_short(x);
+  tconv3d_dtype x = problem->layer.dtype;
+  bool same = t3_work_of(problem->operation) == T3_WEIGHT_GRADIENT || x == problem->layer.weight_dtype;
+  bool same_short = same && is_short(x);
   if (problem->real_size != 4) return multiplier->kind == T3_MULTIPLY_FMA;
   if (multiplier->word_terms == 2) return same_short;
   return multiplier->kind != T3_MULTIPLY_TF32 || !same_short;
@@ -63,7 +64,7 @@ bool t3_multiplier_there(const t3_problem *problem, int64_t number) {
 
 t3_feature_set t3_features_wanted(const t3_problem *problem) {
   t3_feature_set wanted = 0;
-  if (t3_work_of(problem->operation) != T3_LAYER) return 0;
+  if (t3_work_of(problem->operation) == T3_BIAS_GRADIENT) return 0;
   for (int i = 0; i < T3_MULTIPLIERS; ++i)
     if (types_suit(problem, &t3_multipliers[i]) && is_permitted(problem, &t3_multipliers[i]) &&
         has_registers(problem, &t3_multipliers[i]))

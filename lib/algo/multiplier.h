@@ -29,15 +29,32 @@ typedef struct t3_multiplier {
 enum { T3_MULTIPLIERS = 10, T3_MATRIX_WORDS = 8 };
 extern const t3_multiplier t3_multipliers[T3_MULTIPLIERS]; /* [0]: FMA. A place in it is part of variants: it stays */
 
-/* A multiplier of the table, or its twin, as one number of a variant; which it is. */
+/* A multiplier of the table, or its twin, as one number; which it is. */
 static inline int64_t t3_multiplier_number(int index, bool twin) {
   return index + (twin ? 32 : 0);
 }
+
+/* The last number of a variant of the kernels for GPUs: one of the algorithm's own, below T3_MULTIPLIER_STEP, and the
+ * multiplier; and the multiplier of a variant. */
+enum { T3_MULTIPLIER_STEP = 256 };
+static inline int64_t t3_with_multiplier(int64_t own, int64_t number) {
+  return own + T3_MULTIPLIER_STEP * number;
+}
+static inline int64_t t3_variant_multiplier(const t3_variant *variant) {
+  return variant->number[T3_VARIANT_NUMBERS - 1] / T3_MULTIPLIER_STEP;
+}
+
 static inline const t3_multiplier *t3_multiplier_of(int64_t number) {
   return &t3_multipliers[number % 32 < T3_MULTIPLIERS ? number % 32 : 0];
 }
 static inline bool t3_is_twin(int64_t number) {
   return number / 32 % 2;
+}
+
+/* Whether work-items of a tile (m, n, block_m, block_n) can multiply as a multiplier without matrices does: a sub-group must
+ * share its rows, and load whole columns of terms. */
+static inline bool t3_broadcasts(const t3_multiplier *multiplier, const int64_t *tile) {
+  return multiplier->lanes == 1 || (tile[1] / tile[3] % multiplier->lanes == 0 && multiplier->lanes % tile[2] == 0);
 }
 
 /* Whether its types are the problem's and it is permitted, and it or its twin is there. */

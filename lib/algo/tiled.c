@@ -62,8 +62,10 @@ static int64_t rows_of(const t3_problem *problem, bool merged) {
 
 /* Terms at a time, near those wanted: even parts of the channels of one tap, or taps of all channels; in matrices whole ones,
  * filled with zeros. */
-static struct way way_of(const t3_problem *problem, const int64_t number[T3_VARIANT_NUMBERS]) {
-  struct way way = {.taps = 1, .channels = 1, .merged = number[5] % 2, .number = number[5] / 2};
+static struct way way_of(const t3_problem *problem, const t3_variant *variant) {
+  const int64_t *number = variant->number;
+  struct way way = {
+      .taps = 1, .channels = 1, .merged = number[5] % T3_MULTIPLIER_STEP, .number = t3_variant_multiplier(variant)};
   way.multiplier = t3_multiplier_of(way.number);
   way.tile = (t3_tile){number[0], number[1], number[2], number[3], number[4], 1, .gathers = true};
   way.tile.terms = way.multiplier->word_terms, way.tile.half_sums = way.multiplier->kind == T3_MULTIPLY_HALF;
@@ -134,9 +136,8 @@ static const struct {
 };
 enum { MATRIX_TILES = sizeof matrix_tiles / sizeof *matrix_tiles };
 
-static struct way least(const t3_problem *problem) {
-  const int64_t *t = tiles[TILES - 1];
-  return way_of(problem, (int64_t[]){t[0], t[1], t[2], t[3], t[4], 0});
+static t3_variant variant_of(const int64_t *t, int64_t last) {
+  return (t3_variant){{t[0], t[1], t[2], t[3], t[4], last}};
 }
 
 /* A tile much larger than what there is computes next to nothing. */
@@ -144,19 +145,10 @@ static bool wastes(const t3_problem *problem, const int64_t tile[5], bool merged
   return tile[0] >= 2 * t3_max(rows_of(problem, merged), 4) || tile[1] >= MAX_PADDING_PART * t3_max(positions(problem), 16);
 }
 
-static t3_variant variant_of(const int64_t *t, int64_t number) {
-  return (t3_variant){{t[0], t[1], t[2], t[3], t[4], number}};
-}
-
-static void list_if_good(const t3_problem *problem, const int64_t *t, int64_t number, t3_variant *list, size_t *count) {
-  t3_variant variant = variant_of(t, number);
-  struct way way = way_of(problem, variant.number);
+static void list_if_good(const t3_problem *problem, const int64_t *t, int64_t last, t3_variant *list, size_t *count) {
+  t3_variant variant = variant_of(t, last);
+  struct way way = way_of(problem, &variant);
   if (is_good(problem, &way)) list[(*count)++] = variant;
-}
-
-/* A sub-group must share its rows, and load whole columns of terms. */
-static bool broadcasts(const t3_multiplier *multiplier, const int64_t *t) {
-  return t[1] / t[3] % multiplier->lanes == 0 && multiplier->lanes % t[2] == 0;
 }
 
 /* What vendors' features make of it, or their twins, beside the portable tiles. */
@@ -166,8 +158,8 @@ static void list_features(const t3_problem *problem, int64_t number, int merged,
   if (!t3_multiplier_there(problem, number)) return;
   for (size_t i = 0; i < (size_t)(matrices ? MATRIX_TILES : TILES - 1); ++i) {
     const int64_t *t = matrices ? matrix_tiles[i].tile : tiles[i];
-    if (matrices ? matrix_tiles[i].lanes != multiplier->lanes : multiplier->lanes > 1 && !broadcasts(multiplier, t)) continue;
-    if (!wastes(problem, t, merged)) list_if_good(problem, t, 2 * number + merged, list, count);
+    if (matrices ? matrix_tiles[i].lanes != multiplier->lanes : !t3_broadcasts(multiplier, t)) continue;
+    if (!wastes(problem, t, merged)) list_if_good(problem, t, t3_with_multiplier(merged, number), list, count);
   }
 }
 
@@ -191,7 +183,8 @@ static bool applicable(const t3_problem *problem, char *why, size_t capacity) {
   if (!t3_check_counts(problem, why, capacity)) return false;
   int64_t weights = layer->w_count / layer->groups;
   if (weights > MAX_WEIGHTS) return t3_too_much(why, capacity, "the number of a group's weights", weights, MAX_WEIGHTS);
-  struct way way = least(problem);
+  t3_variant least = variant_of(tiles[TILES - 1], 0);
+  struct way way = way_of(problem, &least);
   return fits(problem, &way, why, capacity);
 }
 
@@ -223,7 +216,7 @@ static int64_t group_count(const t3_problem *problem, const struct way *way) {
 
 static double cost(const t3_problem *problem, const t3_variant *variant) {
   const t3_layer *layer = &problem->layer;
-  struct way way = way_of(problem, variant->number);
+  struct way way = way_of(problem, variant);
   int64_t items = t3_tile_items(&way.tile), phases = way.merged ? 1 : residues(problem);
   double terms = (double)(tile_steps(problem, &way) * way.tile.k) / (double)phases; /* of a sum, on average */
   double groups = (double)group_count(problem, &way), stored = (double)(way.tile.m * way.tile.n);
@@ -259,7 +252,7 @@ static void define_all(const t3_problem *problem, const struct way *way, t3_text
 static tconv3d_status recipe(const t3_problem *problem, const t3_variant *variant, t3_recipe *recipe) {
   const t3_layer *layer = &problem->layer;
   const t3_axis *axis = layer->axis;
-  struct way way = way_of(problem, variant->number);
+  struct way way = way_of(problem, variant);
   int64_t items = t3_tile_items(&way.tile), phases = way.merged ? 1 : residues(problem);
   int64_t places = layer->groups * m_tiles(problem, &way) * phases * t3_ceil_div(layer->group_in, way.channels) *
                    word_rows(&way) * pitch_of(&way, way.tile.m);

@@ -7,20 +7,25 @@
 
 #include "algo/algo.h"
 #include "algo/gradient.h"
+#include "algo/multiplier.h"
 #include "algo/padded.h"
 #include "algo/tile.h"
 #include "base/checked.h"
 
+/* A tile, how many work-items share a block, and how tiles are multiplied. */
 struct way {
   t3_tile tile;
   int64_t slices;
+  int64_t number; /* of the multiplier, or its twin */
+  const t3_multiplier *multiplier;
 };
 
 enum {
-  MAX_TAPS = 1 << 20,     /* counted in 32 bits */
-  GROUPS_A_UNIT = 8,      /* then compute units end within some 10 % of each other */
-  LEAST_STEPS = 8,        /* of a chunk, beside which its start and end do not count */
-  PARTIAL_BYTES = 1 << 28 /* of all chunks' sums */
+  MAX_TAPS = 1 << 20,      /* counted in 32 bits */
+  GROUPS_A_UNIT = 8,       /* then compute units end within some 10 % of each other */
+  LEAST_STEPS = 8,         /* of a chunk, beside which its start and end do not count */
+  PARTIAL_BYTES = 1 << 28, /* of all chunks' sums */
+  PITCH = 8                /* words between rows of a tile, at most */
 };
 
 /* m (of x), n (of gy), block_m, block_n, k (positions), slices. The last one fits where any does, and is for nothing else: it
@@ -33,46 +38,97 @@ static const int64_t tiles[][6] = {
 };
 enum { TILES = sizeof tiles / sizeof *tiles };
 
+/* The same for multipliers of matrices of 16 x 8 by 32 lanes, and of 8 x 8 and 8 x 16 by as many; blocks are a sub-group's. */
+static const struct {
+  int64_t lanes, tile[5];
+} matrix_tiles[] = {
+    {32, {128, 128, 64, 32, 32}}, {32, {128, 64, 32, 32, 32}}, {32, {64, 128, 32, 32, 32}}, {32, {64, 64, 32, 32, 32}},
+    {32, {64, 32, 32, 16, 32}},   {32, {32, 64, 16, 32, 32}},  {32, {32, 32, 16, 16, 32}},  {32, {16, 16, 16, 8, 32}},
+    {16, {128, 128, 32, 32, 32}}, {16, {64, 64, 32, 32, 32}},  {16, {32, 64, 16, 32, 32}},  {16, {32, 32, 16, 16, 32}},
+    {16, {8, 32, 8, 16, 32}},     {8, {128, 64, 16, 32, 16}},  {8, {64, 64, 16, 16, 16}},   {8, {32, 32, 16, 16, 16}},
+    {8, {16, 16, 8, 8, 16}},      {8, {8, 16, 8, 8, 16}},
+};
+enum { MATRIX_TILES = sizeof matrix_tiles / sizeof *matrix_tiles };
+
+static bool has_matrices(const struct way *way) {
+  return way->multiplier->matrix_m > 0;
+}
+
 /* Doubles take half the positions at a time: what is fetched ahead counts twice in registers. */
-static struct way way_of(const t3_problem *problem, const int64_t number[T3_VARIANT_NUMBERS]) {
-  int64_t k = problem->real_size == 8 ? t3_max(number[4] / 2, number[5]) : number[4];
-  return (struct way){{.m = number[0], .n = number[1], .block_m = number[2], .block_n = number[3], .k = k, .lanes = 1},
-                      number[5]};
+static struct way way_of(const t3_problem *problem, const t3_variant *variant) {
+  const int64_t *number = variant->number;
+  struct way way = {.slices = number[5] % T3_MULTIPLIER_STEP, .number = t3_variant_multiplier(variant)};
+  int64_t k = problem->real_size == 8 ? t3_max(number[4] / 2, way.slices) : number[4];
+  way.multiplier = t3_multiplier_of(way.number);
+  way.tile = (t3_tile){.m = number[0], .n = number[1], .block_m = number[2], .block_n = number[3], .k = k, .lanes = 1};
+  way.tile.terms = way.multiplier->word_terms, way.tile.half_sums = way.multiplier->kind == T3_MULTIPLY_HALF;
+  if (has_matrices(&way)) way.tile.lanes = way.multiplier->lanes;
+  return way;
 }
 
 static int64_t items_of(const struct way *way) {
   return t3_tile_items(&way->tile) * way->slices;
 }
 
-/* In local memory: two tiles of each, whose rows are up to four values apart; or sums of all slices to be stored. */
-static int64_t local_values(const struct way *way) {
+static int64_t store_rows(const struct way *way) {
+  return has_matrices(way) ? way->multiplier->matrix_m : 1;
+}
+
+/* In local memory: two tiles of each, or sums of all slices to be stored; and what a twin exchanges. */
+static int64_t local_values(const t3_problem *problem, const struct way *way) {
   const t3_tile *tile = &way->tile;
-  int64_t laid = way->slices * tile->m / tile->block_m * tile->n;
-  return t3_max(2 * (tile->k * (tile->m + tile->n + 8) + 8), laid) + 4;
+  int64_t rows = t3_ceil_div(tile->k, way->multiplier->word_terms);
+  int64_t laid = way->slices * store_rows(way) * tile->m / tile->block_m * tile->n;
+  int64_t exchanged = t3_exchange_bytes(way->number, items_of(way)) / problem->real_size;
+  return t3_max(2 * (rows * (tile->m + tile->n + 2 * PITCH) + 8), laid) + exchanged + 4;
 }
 
 static bool fits(const t3_problem *problem, const struct way *way, char *why, size_t capacity) {
-  return t3_tile_fits(problem, items_of(way), local_values(way), why, capacity);
+  return t3_tile_fits(problem, items_of(way), local_values(problem, way), why, capacity);
+}
+
+static t3_variant variant_of(const int64_t *t, int64_t last) {
+  return (t3_variant){{t[0], t[1], t[2], t[3], t[4], last}};
 }
 
 static bool applicable(const t3_problem *problem, char *why, size_t capacity) {
   const t3_layer *layer = &problem->layer;
   if (layer->taps > MAX_TAPS) return t3_too_much(why, capacity, "kernel_size, all axes", layer->taps, MAX_TAPS);
-  struct way least = way_of(problem, tiles[TILES - 1]);
+  t3_variant last = variant_of(tiles[TILES - 1], tiles[TILES - 1][5]);
+  struct way least = way_of(problem, &last);
   return t3_gradient_check(problem, why, capacity) && fits(problem, &least, why, capacity);
 }
 
+static bool wastes(const t3_problem *problem, const int64_t *tile) {
+  return tile[0] >= 2 * t3_max(problem->layer.group_in, 4) || tile[1] >= 2 * t3_max(problem->layer.group_out, 4);
+}
+
+static void list_if_good(const t3_problem *problem, const int64_t *t, int64_t last, t3_variant *list, size_t *count) {
+  t3_variant variant = variant_of(t, last);
+  struct way way = way_of(problem, &variant);
+  char why[160];
+  if (wastes(problem, t) || !t3_tile_held(problem, &way.tile, items_of(&way))) return;
+  if (fits(problem, &way, why, sizeof why)) list[(*count)++] = variant;
+}
+
+/* What vendors' features make of it, or their twins, beside the portable tiles: by whole blocks, without slices. */
+static void list_features(const t3_problem *problem, int64_t number, t3_variant *list, size_t *count) {
+  const t3_multiplier *multiplier = t3_multiplier_of(number);
+  const int64_t last = t3_with_multiplier(1, number);
+  if (!t3_multiplier_there(problem, number)) return;
+  for (size_t i = 0; multiplier->matrix_m && i < MATRIX_TILES; ++i)
+    if (matrix_tiles[i].lanes == multiplier->lanes) list_if_good(problem, matrix_tiles[i].tile, last, list, count);
+  for (size_t i = 0; !multiplier->matrix_m && i < TILES; ++i)
+    if (tiles[i][5] == 1 && t3_broadcasts(multiplier, tiles[i])) list_if_good(problem, tiles[i], last, list, count);
+}
+
 static size_t variants(const t3_problem *problem, t3_variant *list) {
-  const t3_layer *layer = &problem->layer;
+  const int64_t *least = tiles[TILES - 1];
   size_t count = 0;
-  for (size_t i = 0; i < TILES; ++i) {
-    const int64_t *t = tiles[i];
-    struct way way = way_of(problem, t);
-    char why[160];
-    bool last = i + 1 == TILES, wastes = t[0] >= 2 * t3_max(layer->group_in, 4) || t[1] >= 2 * t3_max(layer->group_out, 4);
-    if (last ? count > 0 : wastes || !t3_tile_held(problem, &way.tile, items_of(&way))) continue;
-    if (fits(problem, &way, why, sizeof why)) list[count++] = (t3_variant){{t[0], t[1], t[2], t[3], t[4], t[5]}};
-  }
+  for (size_t i = 0; i + 1 < TILES; ++i) list_if_good(problem, tiles[i], tiles[i][5], list, &count);
+  if (!count) list[count++] = variant_of(least, least[5]);
+  for (int i = 1; problem->features && i < T3_MULTIPLIERS; ++i)
+    for (int twin = 0; twin < 2; ++twin) list_features(problem, t3_multiplier_number(i, twin), list, &count);
   return count;
 }
 
@@ -95,13 +151,15 @@ static int64_t chunk_count(const t3_problem *problem, const struct way *way) {
 
 static double cost(const t3_problem *problem, const t3_variant *variant) {
   const t3_layer *layer = &problem->layer;
-  struct way way = way_of(problem, variant->number);
+  struct way way = way_of(problem, variant);
   const t3_tile *tile = &way.tile;
   int64_t chunks = chunk_count(problem, &way), items = items_of(&way);
   double terms = (double)t3_round_up(t3_ceil_div(positions(layer), chunks), tile->k), sides = (double)(tile->m + tile->n);
   for (int a = 0; a < 3; ++a) terms *= t3_meeting(&layer->axis[a]);
   /* As t3_tile_cycles, with a position found for all of a side's values at once. */
-  double block = (double)(tile->block_m * tile->block_n) + 0.5 * (double)(tile->block_m + tile->block_n) + 1;
+  double lanes = (double)tile->lanes, rate = way.multiplier->rate;
+  double block =
+      (double)(tile->block_m * tile->block_n) / lanes / rate + 0.5 * (double)(tile->block_m + tile->block_n) / lanes + 1 / rate;
   double cycles = (double)t3_tile_items(tile) * block + 5 * sides + 30 * (double)t3_ceil_div(items, tile->k);
   double groups = (double)(tile_count(problem, &way) * chunks), stored = (double)(tile->m * tile->n);
   t3_gpu_work work = {.groups = groups,
@@ -109,7 +167,8 @@ static double cost(const t3_problem *problem, const t3_variant *variant) {
                       .cycles = terms * cycles + (5 + (double)way.slices) * stored + 300 * (double)items,
                       .cached = groups * (terms * sides + stored),
                       .streamed = (double)(layer->x_count + layer->y_count + layer->w_count * (chunks > 1 ? 2 * chunks : 1))};
-  return t3_gpu_seconds(problem, &work) + (chunks > 1 ? 10e-6 : 0);
+  double seconds = t3_gpu_seconds(problem, &work) + (chunks > 1 ? 10e-6 : 0);
+  return t3_is_twin(way.number) ? 1e6 * (seconds + 1) : seconds; /* a twin is never chosen */
 }
 
 static bool channels_last(const t3_view *view, int64_t channels) {
@@ -136,12 +195,14 @@ static void add_launches(const t3_problem *problem, const struct way *way, int64
 
 static tconv3d_status recipe(const t3_problem *problem, const t3_variant *variant, t3_recipe *recipe) {
   const t3_layer *layer = &problem->layer;
-  struct way way = way_of(problem, variant->number);
+  struct way way = way_of(problem, variant);
   int64_t chunks = chunk_count(problem, &way);
   t3_define_problem(&recipe->defines, problem);
   t3_define_tile(&recipe->defines, &way.tile);
+  t3_define_multiplier(&recipe->defines, way.number);
   t3_define_registers(&recipe->defines, problem);
   t3_define(&recipe->defines, "SLICES", way.slices);
+  t3_define(&recipe->defines, "STORE_ROWS", store_rows(&way));
   t3_define(&recipe->defines, "PARTIAL", chunks > 1);
   t3_define(&recipe->defines, "X_CHANNELS_LAST", channels_last(&layer->x, layer->group_in));
   t3_define(&recipe->defines, "GY_CHANNELS_LAST", channels_last(&layer->y, layer->group_out));
@@ -149,8 +210,9 @@ static tconv3d_status recipe(const t3_problem *problem, const t3_variant *varian
   add_launches(problem, &way, chunks, recipe);
   snprintf(recipe->detail, sizeof recipe->detail,
            "tiles of %" PRId64 " x %" PRId64 " channels, blocks of %" PRId64 " x %" PRId64 ", %" PRId64
-           " positions at a time in %" PRId64 " slices, %" PRId64 " chunks",
-           way.tile.m, way.tile.n, way.tile.block_m, way.tile.block_n, way.tile.k, way.slices, chunks);
+           " positions at a time in %" PRId64 " slices, %" PRId64 " chunks%s%s%s",
+           way.tile.m, way.tile.n, way.tile.block_m, way.tile.block_n, way.tile.k, way.slices, chunks, way.number ? ", " : "",
+           way.multiplier->words, t3_is_twin(way.number) ? ", twin" : "");
   return TCONV3D_OK;
 }
 
