@@ -137,7 +137,8 @@ typedef struct tconv3d_epilogue {
 } tconv3d_epilogue;
 
 /* Permissions to compute float32 layers, and those of short types, with less than float32: faster on devices that have units
- * for it; others are as exact as ever. Of an output let S be the sum of |x*w| over its products, of which it has K.
+ * for it; others are as exact as ever. Of an output let S be the sum of |x*w| over its products, of which it has K. Of the
+ * gradient with respect to the weight the factors are x and gy, and it is gy that is meant by w here.
  *
  * TCONV3D_ALLOW_TF32: x and w are rounded to 11 significant bits before they are multiplied (values within 2^-12 of the largest
  * float32 become infinite). The error grows by at most (2^-10 + 2^-22) * S.
@@ -146,7 +147,7 @@ typedef struct tconv3d_epilogue {
  * grows by at most 12 * 2^-11 * S + 2^-13 * (K + S'), S' the sum of |x| + |w|. A value, product or such sum that float16 cannot
  * hold (65504) becomes infinite.
  *
- * TCONV3D_ALLOW_MATRICES: a layer of float16 or bfloat16, weights too, is multiplied by a device's matrix units. Products are
+ * TCONV3D_ALLOW_MATRICES: a layer of float16 or bfloat16, both factors, is multiplied by a device's matrix units. Products are
  * exact; sums are float32, but may be rounded towards 0 and not to nearest, so that their part of the error doubles. */
 enum { TCONV3D_ALLOW_TF32 = 1, TCONV3D_ALLOW_HALF = 2, TCONV3D_ALLOW_MATRICES = 4 };
 
