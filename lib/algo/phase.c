@@ -149,7 +149,9 @@ static double line_cycles(const t3_problem *problem, const struct block *block, 
   if (step == 1) return again;
   if (problem->layer.group_in * problem->layer.group_out == 1) return 2 * rows * lines; /* so few rows are foreseen */
   if (block->gather && t3_few_registers(problem)) return 10 * rows * lines + again;
-  if (block->gather || far == 0) return 17 * rows * lines + again;
+  if (block->gather) return 17 * rows * lines + again;
+  double passed = t3_passed_cycles(problem) * rows * lines / (double)m_blocks(problem, block);
+  if (far == 0) return 17 * rows * lines + passed + again;
   return rows * (20 + 5 * lines + far / (double)m_blocks(problem, block)) + again;
 }
 
