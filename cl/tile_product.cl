@@ -6,12 +6,17 @@
  *
  * Required: what tile.cl and multiplier.cl ask, both included before, STORE_ROWS, M_FIRST (1: neighbouring work-items hold
  * neighbouring rows, not columns), and as variables of the kernel item, its place in the group. Optional: SLICES, with
- * MULTIPLY_FMA; PITCH_M and PITCH_N without matrices. */
+ * MULTIPLY_FMA; PITCH_M and PITCH_N without matrices, multiples of SIDE_M and SIDE_N.
+ *
+ * A kernel fills the tiles with words: JOIN puts one together from its parts, X_PART or W_PART of a stored value (types.cl). */
 #ifndef SLICES
 #define SLICES 1
 #endif
 #if SLICES > 1 && MULTIPLIER != MULTIPLY_FMA
 #error "SLICES above 1 are for MULTIPLY_FMA"
+#endif
+#if TILE_K % SLICES
+#error "TILE_K must be whole slices"
 #endif
 
 #if MATRICES
@@ -66,11 +71,11 @@
 #define ITEMS (SLICE_ITEMS * SLICES)
 #define ROWS_FIRST (M_FIRST && MULTIPLIER != MULTIPLY_BROADCAST) /* else a sub-group shares its rows */
 
-#define BLOCK_SUMS                                                                         \
-  const int slice = item / SLICE_ITEMS, in_slice = SLICES > 1 ? item % SLICE_ITEMS : item; \
-  const int tn = ROWS_FIRST ? in_slice / ACROSS_M : in_slice % ACROSS_N;                   \
-  const int tm = ROWS_FIRST ? in_slice % ACROSS_M : in_slice / ACROSS_N;                   \
-  REAL sums[BLOCK_M][BLOCK_N];                                                             \
+#define BLOCK_SUMS                                                                                          \
+  const int slice = SLICES > 1 ? item / SLICE_ITEMS : 0, in_slice = SLICES > 1 ? item % SLICE_ITEMS : item; \
+  const int tn = ROWS_FIRST ? in_slice / ACROSS_M : in_slice % ACROSS_N;                                    \
+  const int tm = ROWS_FIRST ? in_slice % ACROSS_M : in_slice / ACROSS_N;                                    \
+  REAL sums[BLOCK_M][BLOCK_N];                                                                              \
   _Pragma("unroll") for (int i = 0; i < BLOCK_M; ++i) _Pragma("unroll") for (int j = 0; j < BLOCK_N; ++j) sums[i][j] = 0;
 #define LAY_SUMS(laid, first_i)                                                                              \
   _Pragma("unroll") for (int q = 0; q < STORE_ROWS; ++q) _Pragma("unroll") for (int j = 0; j < BLOCK_N; ++j) \
@@ -79,10 +84,10 @@
 #if MULTIPLIER == MULTIPLY_FMA
 #define PRODUCT_LOCAL
 #define ADD_PRODUCT(tile_x, tile_w)                                                                                      \
-  _Pragma("unroll 4") for (int k = slice; k < TILE_K; k += SLICES) {                                                     \
+  _Pragma("unroll 4") for (int k = 0; k < TILE_K / SLICES; ++k) {                                                        \
     REAL a[BLOCK_M], b[BLOCK_N];                                                                                         \
-    TAKE_ROWS(a, tile_w + k * PITCH_M, tm)                                                                               \
-    TAKE_COLUMNS(b, tile_x + k * PITCH_N, tn)                                                                            \
+    TAKE_ROWS(a, tile_w + (k * SLICES + slice) * PITCH_M, tm)                                                            \
+    TAKE_COLUMNS(b, tile_x + (k * SLICES + slice) * PITCH_N, tn)                                                         \
     _Pragma("unroll") for (int i = 0; i < BLOCK_M; ++i) _Pragma("unroll") for (int j = 0; j < BLOCK_N; ++j) sums[i][j] = \
         fma(a[i], b[j], sums[i][j]);                                                                                     \
   }

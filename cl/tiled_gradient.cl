@@ -10,8 +10,7 @@
  * of chunks. Else there is one chunk.
  *
  * Required: what layer.cl and multiplier.cl ask, SLICES STORE_ROWS PARTIAL, X_CHANNELS_LAST and GY_CHANNELS_LAST (1:
- * neighbouring channels, not positions, lie side by side); BETA as gradient.cl says. Work-items are a multiple of a tile's
- * words of positions. */
+ * neighbouring channels, not positions, lie side by side); BETA as gradient.cl says. */
 #include "common.cl"
 #include "gradient.cl"
 #include "layer.cl"
@@ -74,6 +73,9 @@ static inline void advance(place_t *p, const place_t *step, range_t d, range_t h
 
 /* Work-items are neighbours along positions, each of one word of them and so many channels. */
 #define AT_ONCE (ITEMS / WORD_ROWS)
+#if ITEMS % WORD_ROWS
+#error "work-items must be a multiple of a tile's words of positions"
+#endif
 #define FETCHED_M ((TILE_M + AT_ONCE - 1) / AT_ONCE)
 #define FETCHED_N ((TILE_N + AT_ONCE - 1) / AT_ONCE)
 #define STEP_M (X_CHANNELS_LAST ? 1 : AT_ONCE)

@@ -30,7 +30,8 @@ GPUS = [
     ("xe-hpg", "intel", ["acm-g10"]),
     ("xe-hpc", "intel", ["pvc"]),
 ]
-# The table of multipliers in lib/algo/multiplier.c.
+# The table of multipliers in lib/algo/multiplier.c, and T3_MULTIPLIER_STEP beside which an algorithm's own number stands.
+STEP = 256
 MULTIPLIERS = ["", "broadcast 8", "broadcast 16", "broadcast 32", "broadcast 64", "mma", "mma tf32", "dpas 8", "dpas 16", "half"]
 
 # The few functions of OpenCL C that the kernels call, so that no library is needed.
@@ -95,7 +96,7 @@ class Program:
         n = self.numbers
         if self.algorithm == "points":
             return "%d channels x %d positions" % (n[0], n[1])
-        more = " merged" * (n[5] % 256) if self.algorithm == "tiled" else " / %d" % (n[5] % 256)
+        more = " merged" * (n[5] % STEP) if self.algorithm == "tiled" else " / %d" % (n[5] % STEP)
         return "%dx%dx%d %dx%d%s" % (n[0], n[1], n[4], n[2], n[3], more) + (self.multiplier and " " + self.multiplier)
 
     def intensity(self):

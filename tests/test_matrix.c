@@ -1,8 +1,8 @@
 /* Every operation by every algorithm on the device at hand: one test for each pair, whose cases are random layers in random
- * layouts by any variant, against the definition, on buffers and host arrays between guard zones, and one of them with an
- * epilogue. It is made for other OpenCL implementations than the suite's own: tests/runtimes.py runs it on each and makes a
- * table of the lines "# matrix". A pair of which the algorithm refuses every layer is skipped, with the reason.
- * TCONV3D_TEST_LAYERS is the number of cases of a pair, TCONV3D_TEST_PRODUCTS how many products a layer may have,
+ * layouts by any variant, against the definition, on buffers and host arrays between guard zones, and of outputs
+ * one more with an epilogue. It is made for other OpenCL implementations than the suite's own: tests/runtimes.py runs it on
+ * each and makes a table of the lines "# matrix". A pair of which the algorithm refuses every layer is skipped, with the
+ * reason. TCONV3D_TEST_LAYERS is the number of cases of a pair, TCONV3D_TEST_PRODUCTS how many products a layer may have,
  * TCONV3D_TEST_SEED runs others. */
 #include <stdio.h>
 #include <stdlib.h>

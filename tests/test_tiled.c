@@ -200,7 +200,7 @@ static void check_asked(const t3_problem *problem, const t3_candidate *candidate
 /* Tiles of the device have blocks of so many sums at most, and only these lanes work together; 1: none do. */
 static void check_tile(const t3_candidate *candidate, int64_t lanes, int64_t *block) {
   const int64_t *n = candidate->variant.number;
-  const t3_multiplier *multiplier = t3_multiplier_of(strcmp(candidate->algorithm->name, "tiled") ? 0 : n[5] / 2);
+  const t3_multiplier *multiplier = t3_multiplier_of(t3_variant_multiplier(&candidate->variant));
   assert_true(multiplier->lanes == 1 || !lanes || multiplier->lanes == lanes);
   if (multiplier->lanes == 1) *block = t3_max(*block, n[2] * n[3]);
 }

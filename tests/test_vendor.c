@@ -133,21 +133,27 @@ static void each_multiplier_serves_its_types_and_asks_for_permission(void **stat
     tconv3d_dtype x, w;
     int permitted;
     bool fma, matrices, tf32, half;
+    tconv3d_operation operation;
   } cases[] = {
-      {TCONV3D_F32, TCONV3D_F32, 0, true, false, false, false},
-      {TCONV3D_F32, TCONV3D_F32, TCONV3D_ALLOW_TF32, true, false, true, false},
-      {TCONV3D_F32, TCONV3D_F32, TCONV3D_ALLOW_HALF, true, false, false, true},
-      {TCONV3D_F16, TCONV3D_F16, 0, true, false, false, false},
-      {TCONV3D_F16, TCONV3D_F16, TCONV3D_ALLOW_MATRICES, true, true, false, false},
-      {TCONV3D_BF16, TCONV3D_BF16, ALL, true, true, false, true},
-      {TCONV3D_F16, TCONV3D_F32, TCONV3D_ALLOW_MATRICES, true, false, false,
-       false}, /* w is not of x's type: nothing may round it */
-      {TCONV3D_F16, TCONV3D_BF16, TCONV3D_ALLOW_TF32, true, false, true, false},
-      {TCONV3D_F64, TCONV3D_F64, ALL, false, false, false, false},
+      {TCONV3D_F32, TCONV3D_F32, 0, true, false, false, false, TCONV3D_FORWARD},
+      {TCONV3D_F32, TCONV3D_F32, TCONV3D_ALLOW_TF32, true, false, true, false, TCONV3D_FORWARD},
+      {TCONV3D_F32, TCONV3D_F32, TCONV3D_ALLOW_HALF, true, false, false, true, TCONV3D_FORWARD},
+      {TCONV3D_F16, TCONV3D_F16, 0, true, false, false, false, TCONV3D_FORWARD},
+      {TCONV3D_F16, TCONV3D_F16, TCONV3D_ALLOW_MATRICES, true, true, false, false, TCONV3D_FORWARD},
+      {TCONV3D_BF16, TCONV3D_BF16, ALL, true, true, false, true, TCONV3D_FORWARD},
+      {TCONV3D_F16, TCONV3D_F32, TCONV3D_ALLOW_MATRICES, true, false, false, false,
+       TCONV3D_FORWARD}, /* w, of another type, may not be rounded */
+      {TCONV3D_F16, TCONV3D_BF16, TCONV3D_ALLOW_TF32, true, false, true, false, TCONV3D_FORWARD},
+      {TCONV3D_F64, TCONV3D_F64, ALL, false, false, false, false, TCONV3D_FORWARD},
+      /* Its factors are x and gy: w's type is that of the result alone. */
+      {TCONV3D_F16, TCONV3D_F32, TCONV3D_ALLOW_MATRICES, true, true, false, false, TCONV3D_GRAD_WEIGHT},
+      {TCONV3D_F32, TCONV3D_F16, BOTH, true, false, true, true, TCONV3D_GRAD_WEIGHT},
+      {TCONV3D_F64, TCONV3D_F64, ALL, false, false, false, false, TCONV3D_GRAD_WEIGHT},
   };
   for (size_t i = 0; i < sizeof cases / sizeof *cases; ++i) {
     if (cases[i].x == TCONV3D_F64 && !rig->device.float64) continue;
     struct asked asked = {.desc = layer_of(cases[i].x, cases[i].w), .reduced_precision = cases[i].permitted};
+    asked.operation = cases[i].operation;
     const t3_problem problem = problem_of(rig, &asked);
     assert_int_equal(listed(&problem, T3_MULTIPLY_BROADCAST, true) > 0, cases[i].fma);
     assert_int_equal(listed(&problem, T3_MULTIPLY_MMA, true) > 0, cases[i].matrices);
@@ -166,9 +172,11 @@ static void each_multiplier_serves_its_types_and_asks_for_permission(void **stat
 /* On a GPU with all features the choice is a real one where it is best, and never a twin. */
 static void twins_are_never_chosen(void **state) {
   const struct rig *rig = *state;
-  for (int dtype = 0; dtype < 4; ++dtype) {
+  for (int i = 0; i < 8; ++i) {
+    const tconv3d_dtype dtype = (tconv3d_dtype)(i % 4);
     if (dtype == TCONV3D_F64) continue;
-    struct asked asked = {.desc = layer_of((tconv3d_dtype)dtype, (tconv3d_dtype)dtype), .reduced_precision = ALL};
+    struct asked asked = {.desc = layer_of(dtype, dtype), .reduced_precision = ALL};
+    asked.operation = i / 4 ? TCONV3D_GRAD_WEIGHT : TCONV3D_FORWARD;
     asked.desc.batch = 16, asked.desc.in_channels = asked.desc.out_channels = 128;
     TCONV3D_ALL_AXES(asked.desc.input_size, 16);
     t3_problem problem = problem_of(rig, &asked);
@@ -178,7 +186,7 @@ static void twins_are_never_chosen(void **state) {
       t3_candidate chosen;
       t3_text explanation = {0};
       problem.features = T3_TWINS | (real ? T3_TWINS - 1 : 0);
-      assert_ok(t3_choose(&problem, NULL, "tiled", NULL, &chosen, &explanation));
+      assert_ok(t3_choose(&problem, NULL, tiled_of(problem.operation)->name, NULL, &chosen, &explanation));
       t3_text_free(&explanation);
       assert_false(t3_is_twin(t3_variant_multiplier(&chosen.variant)));
       if (!real) assert_int_equal(t3_variant_multiplier(&chosen.variant), 0);
@@ -245,11 +253,6 @@ static size_t check_layer(const struct rig *rig, const struct asked *plain, int6
   return found;
 }
 
-/* Tiles of the weight's gradient are too narrow for broadcasts to sub-groups of 32 and 64. */
-static bool is_without_tiles(tconv3d_operation operation, int m) {
-  return operation == TCONV3D_GRAD_WEIGHT && t3_multipliers[m].kind == T3_MULTIPLY_BROADCAST && t3_multipliers[m].lanes >= 32;
-}
-
 /* What is computed, and by how many layers for each multiplier: kernels take long to compile. */
 static const struct work {
   tconv3d_operation operations[4];
@@ -259,11 +262,12 @@ static const struct work {
 
 static void check_multipliers(const struct rig *rig, const struct work *work, bool twin) {
   const tconv3d_operation *operations = work->operations;
+  const size_t layers = work->layers > 1 ? work->layers / rig_step(2) : 1;
   const bool every = rig_number("TCONV3D_TEST_EVERY", 0) == 1;
   for (int m = 1; m < T3_MULTIPLIERS; ++m) {
     const int64_t number = t3_multiplier_number(m, twin);
     size_t checked = 0;
-    for (size_t turn = 0; turn < ROWS && (every || checked < work->layers); ++turn) {
+    for (size_t turn = 0; turn < ROWS && (every || checked < layers); ++turn) {
       const size_t i = (turn + (size_t)m) % ROWS;
       struct rng rng = {seed + i + 100 * (uint64_t)m};
       struct asked asked = {.desc = layer_of_row(&rows[i]), .operation = operations[(i + (size_t)m) % 4], .seed = seed + i};
@@ -273,7 +277,7 @@ static void check_multipliers(const struct rig *rig, const struct work *work, bo
     }
     const char *name = tiled_of(operations[0])->name;
     print_message("# %s, multiplier %d%s: %s: %zu layers\n", name, m, twin ? ", twin" : "", t3_multipliers[m].words, checked);
-    if (twin && !is_without_tiles(operations[0], m)) assert_true(checked >= work->layers);
+    if (twin) assert_true(checked >= layers);
   }
 }
 

@@ -40,7 +40,7 @@ static size_t variants(const t3_problem *problem, t3_variant *list) {
   int64_t native = t3_max(t3_min(problem->width, 16), 4), registers = problem->registers;
   size_t count = 0;
   bool own = t3_channels_each_its_own(problem), already = t3_x_channels_last(problem),
-       can = t3_channels_reads_last(problem, T3_CHANNELS_LAST);
+       can = t3_channels_reads_last(problem, T3_CHANNELS_SIDE_BY_SIDE);
   /* Turning x pays where x is small beside the sums, not where steps are taken along it, and by whole vectors. */
   bool turns = can && t3_step(problem, T3_W) == 1 && problem->layer.in_channels >= native && problem->layer.group_in >= 4;
   const bool offered[] = {!(already && can), already ? can : turns, in_place(problem)};

@@ -7,7 +7,7 @@
 
 /* How x is read: in place if no tap reaches over its edges, else from a copy with zeros around; with neighbouring channels side
  * by side, if need be from a copy; in place in any case, where taps are left out lane by lane. */
-typedef enum t3_channels_reading { T3_CHANNELS_AS_IT_LIES, T3_CHANNELS_LAST, T3_CHANNELS_IN_PLACE } t3_channels_reading;
+typedef enum t3_channels_reading { T3_CHANNELS_AS_IT_LIES, T3_CHANNELS_SIDE_BY_SIDE, T3_CHANNELS_IN_PLACE } t3_channels_reading;
 
 /* What one work-item computes at a time: tile positions of vectors vectors of width channels. */
 typedef struct t3_channels_block {

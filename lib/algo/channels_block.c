@@ -1,10 +1,9 @@
+/* How a block cuts a layer of the algorithm channels into work-items, and what its loops count. */
 #include "algo/algo.h"
 #include "algo/channels.h"
-#include "algo/cycles.h"
 #include "algo/rounds.h"
 #include "base/checked.h"
 
-/* How a block cuts a layer of the algorithm channels into work-items, and what its loops count. */
 enum {
   /* Weights come from far once for all tiles of a work-item: 48 of them gained up to a fifth over 16, and of two residues of W
    * up to 4 % over 24; their sums and a chunk of weights share the second cache. */
@@ -22,7 +21,7 @@ enum {
 };
 
 t3_padded t3_channels_padded(const t3_problem *problem, t3_channels_reading reading) {
-  t3_padded padded = t3_padded_values(problem, reading == T3_CHANNELS_LAST);
+  t3_padded padded = t3_padded_values(problem, reading == T3_CHANNELS_SIDE_BY_SIDE);
   if (reading != T3_CHANNELS_IN_PLACE) return padded;
   const t3_axis *axis = problem->layer.axis;
   return (t3_padded){.size = {axis[T3_D].in, axis[T3_H].in, axis[T3_W].in}};
@@ -38,7 +37,7 @@ bool t3_channels_reads_last(const t3_problem *problem, t3_channels_reading readi
 bool t3_channels_each_its_own(const t3_problem *problem) {
   const t3_layer *layer = &problem->layer;
   return layer->group_in * layer->group_out == 1 && layer->groups % 4 == 0 && t3_x_channels_last(problem) &&
-         t3_channels_reads_last(problem, T3_CHANNELS_LAST);
+         t3_channels_reads_last(problem, T3_CHANNELS_SIDE_BY_SIDE);
 }
 
 t3_problem t3_channels_lanes(const t3_problem *problem) {

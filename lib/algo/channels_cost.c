@@ -60,7 +60,7 @@ static double store_cycles(const t3_problem *problem, const t3_channels_block *b
  * not a step is taken along rows, and the part of the lines that come by; else a fifth of a row's, and only where one is. */
 static double waiting_cycles(const t3_problem *problem, const t3_channels_block *block, const t3_padded *padded) {
   if (t3_few_registers(problem)) {
-    int64_t blocks = t3_ceil_div(problem->layer.group_out, block->vectors * block->width);
+    int64_t blocks = t3_channels_blocks(problem, block) / problem->layer.groups;
     double lines = (double)(block->tile * t3_step(problem, T3_W) * problem->real_size) / T3_CACHE_LINE;
     double passed = t3_passed_cycles(problem) * lines / (double)(t3_most_taps(problem, T3_W) * blocks);
     return t3_far_cycles(problem, padded) / 20 + passed;

@@ -5,7 +5,7 @@
 enum {
   PLACES = 4096, /* of the first cache: bytes that far apart share a set of its lines */
   WAY = 1 << 17, /* of the second cache: 1 MiB in 8 ways, or more */
-  KEPT = 3 << 17 /* of x in one of 512 KiB, beside weights and outputs */
+  KEPT = 3 << 17 /* of x, beside weights and outputs, in one of 512 KiB: that of processors with few registers */
 };
 
 double t3_body_cycles(const t3_problem *problem, int64_t width, double products, double loads, double chain) {
@@ -48,7 +48,7 @@ double t3_collision_cycles(const t3_problem *problem, const t3_padded *padded) {
 double t3_passed_cycles(const t3_problem *problem) {
   const t3_axis *axis = problem->layer.axis;
   int64_t plane = axis[T3_H].in * axis[T3_W].in * problem->layer.group_in * problem->real_size;
-  bool stay = plane * t3_most_taps(problem, T3_D) < KEPT;
+  bool stay = plane * t3_min(t3_most_taps(problem, T3_D), axis[T3_D].in) < KEPT;
   return t3_few_registers(problem) && t3_step(problem, T3_W) > 1 && !stay ? 35 : 0;
 }
 

@@ -150,9 +150,9 @@ static double line_cycles(const t3_problem *problem, const struct block *block, 
   if (problem->layer.group_in * problem->layer.group_out == 1) return 2 * rows * lines; /* so few rows are foreseen */
   if (block->gather && t3_few_registers(problem)) return 10 * rows * lines + again;
   if (block->gather) return 17 * rows * lines + again;
-  double passed = t3_passed_cycles(problem) * rows * lines / (double)m_blocks(problem, block);
-  if (far == 0) return 17 * rows * lines + passed + again;
-  return rows * (20 + 5 * lines + far / (double)m_blocks(problem, block)) + again;
+  double blocks = (double)m_blocks(problem, block);
+  if (far == 0) return (17 + t3_passed_cycles(problem) / blocks) * rows * lines + again;
+  return rows * (20 + 5 * lines + far / blocks) + again;
 }
 
 /* Loads of a body beside those of x and weights, where they count: four of where its rows and weights lie, as compilers make

@@ -21,24 +21,24 @@ struct way {
 };
 
 enum {
-  MAX_TAPS = 1 << 20,      /* counted in 32 bits */
-  GROUPS_A_UNIT = 8,       /* then compute units end within some 10 % of each other */
-  LEAST_STEPS = 8,         /* of a chunk, beside which its start and end do not count */
-  PARTIAL_BYTES = 1 << 28, /* of all chunks' sums */
-  PITCH = 8                /* words between rows of a tile, at most */
+  MAX_TAPS = 1 << 20,     /* counted in 32 bits */
+  GROUPS_A_UNIT = 8,      /* then compute units end within some 10 % of each other */
+  LEAST_STEPS = 8,        /* of a chunk, beside which its start and end do not count */
+  PARTIAL_BYTES = 1 << 28 /* of all chunks' sums */
 };
 
-/* m (of x), n (of gy), block_m, block_n, k (positions), slices. The last one fits where any does, and is for nothing else: it
- * may lack registers. */
+/* m (of x), n (of gy), block_m, block_n, k (positions), slices; work-items are a multiple of k. The last one fits where any
+ * does, and is for nothing else: it may lack registers. */
 static const int64_t tiles[][6] = {
-    {128, 128, 8, 8, 8, 1}, {128, 64, 8, 8, 8, 1},  {64, 128, 8, 8, 8, 1}, {64, 64, 8, 4, 16, 1}, {64, 64, 4, 4, 16, 1},
-    {64, 32, 4, 4, 16, 1},  {32, 64, 4, 4, 16, 1},  {32, 32, 4, 4, 16, 2}, {32, 32, 4, 4, 32, 4}, {16, 16, 4, 4, 32, 8},
-    {64, 8, 4, 4, 32, 4},   {8, 64, 4, 4, 32, 4},   {8, 8, 4, 4, 64, 32},  {64, 1, 4, 1, 32, 8},  {1, 64, 1, 4, 32, 8},
-    {4, 4, 4, 4, 64, 64},   {1, 1, 1, 1, 128, 128}, {4, 4, 4, 4, 16, 16},
+    {128, 128, 8, 8, 8, 1}, {128, 64, 8, 8, 8, 1},  {64, 128, 8, 8, 8, 1}, {64, 64, 8, 4, 16, 1},  {64, 64, 4, 4, 16, 1},
+    {32, 128, 4, 4, 16, 1}, {16, 256, 4, 4, 16, 1}, {64, 32, 4, 4, 16, 1}, {32, 64, 4, 4, 16, 1},  {32, 32, 4, 4, 16, 2},
+    {32, 32, 4, 4, 32, 4},  {16, 16, 4, 4, 32, 8},  {64, 8, 4, 4, 32, 4},  {8, 64, 4, 4, 32, 4},   {8, 8, 4, 4, 64, 32},
+    {64, 1, 4, 1, 32, 8},   {1, 64, 1, 4, 32, 8},   {4, 4, 4, 4, 64, 64},  {1, 1, 1, 1, 128, 128}, {4, 4, 4, 4, 16, 16},
 };
 enum { TILES = sizeof tiles / sizeof *tiles };
 
-/* The same for multipliers of matrices of 16 x 8 by 32 lanes, and of 8 x 8 and 8 x 16 by as many; blocks are a sub-group's. */
+/* The same for multipliers of matrices of 16 x 8 by 32 lanes, and of 8 x 8 and 8 x 16 by as many; blocks are a sub-group's.
+ * Work-items are a multiple of the words of k positions. */
 static const struct {
   int64_t lanes, tile[5];
 } matrix_tiles[] = {
@@ -80,7 +80,8 @@ static int64_t local_values(const t3_problem *problem, const struct way *way) {
   int64_t rows = t3_ceil_div(tile->k, way->multiplier->word_terms);
   int64_t laid = way->slices * store_rows(way) * tile->m / tile->block_m * tile->n;
   int64_t exchanged = t3_exchange_bytes(way->number, items_of(way)) / problem->real_size;
-  return t3_max(2 * (rows * (tile->m + tile->n + 2 * PITCH) + 8), laid) + exchanged + 4;
+  int64_t apart = has_matrices(way) ? 8 : 4; /* words between rows, at most */
+  return t3_max(2 * (rows * (tile->m + tile->n + 2 * apart) + 8), laid) + exchanged + 4;
 }
 
 static bool fits(const t3_problem *problem, const struct way *way, char *why, size_t capacity) {
