@@ -120,16 +120,14 @@ tiled_gradient(ulong items, __global const X_STORED *restrict x, ulong x_start, 
                 h = range_of(tap / KERNEL_W % KERNEL_H, STRIDE_H, PADDING_H, DILATION_H, in_h, out_h),
                 w = range_of(tap % KERNEL_W, STRIDE_W, PADDING_W, DILATION_W, in_w, out_w);
 
-  /* This chunk's steps, and where this work-item's positions of the first one lie. */
+  /* This chunk's steps, and where the first of this work-item's positions lies in the first one. */
   const ulong positions = (ulong)images * d.count * h.count * w.count, all = (positions + TILE_K - 1) / TILE_K;
   const ulong run = (all + chunks - 1) / chunks, begin = min(chunk * run, all), end = min(begin + run, all);
   const long steps = end - begin;
   ulong q = begin * TILE_K + item % WORD_ROWS * WORD_TERMS;
-  place_t at[WORD_TERMS], step_by;
-  if (positions) {
-    step_by = place_of(TILE_K, d, h, w);
-    for (int part = 0; part < WORD_TERMS; ++part) at[part] = place_of(q + part, d, h, w);
-  }
+  const place_t next = {1, 0, 0, 0};
+  place_t at = {0, 0, 0, 0}, step_by = {0, 0, 0, 0};
+  if (positions) at = place_of(q, d, h, w), step_by = place_of(TILE_K, d, h, w);
   x += x_start + ((long)group * GROUP_IN + m_tile) * x_c + d.begin * x_d + h.begin * x_h + w.begin * x_w;
   gy += gy_start + ((long)group * GROUP_OUT + n_tile) * gy_c + (d.first + d.begin * (long)STRIDE_D) * gy_d +
         (h.first + h.begin * (long)STRIDE_H) * gy_h + (w.first + w.begin * (long)STRIDE_W) * gy_w;
@@ -143,10 +141,10 @@ tiled_gradient(ulong items, __global const X_STORED *restrict x, ulong x_start, 
       for (int i = 0; i < FETCHED_M; ++i) fetched_x[i] = 0;
 #pragma unroll
       for (int i = 0; i < FETCHED_N; ++i) fetched_gy[i] = 0;
+      place_t p = at;
 #pragma unroll
-      for (int part = 0; part < WORD_TERMS; ++part) {
+      for (int part = 0; part < WORD_TERMS; ++part, advance(&p, &next, d, h, w)) {
         const bool real = q + part < positions;
-        const place_t p = at[part];
         __global const X_STORED *from = x + (long)p.n * x_n + p.d * x_d + p.h * x_h + p.w * x_w;
         __global const X_STORED *meets =
             gy + (long)p.n * gy_n + p.d * (long)STRIDE_D * gy_d + p.h * (long)STRIDE_H * gy_h + p.w * (long)STRIDE_W * gy_w;
@@ -162,8 +160,8 @@ tiled_gradient(ulong items, __global const X_STORED *restrict x, ulong x_start, 
           const int column = FETCHED_COLUMN(i);
           fetched_gy[i] = JOIN(fetched_gy[i], part, real && COLUMN_THERE(column) ? X_PART(meets) : (WORD)0);
         }
-        advance(&at[part], &step_by, d, h, w);
       }
+      advance(&at, &step_by, d, h, w);
       q += TILE_K;
     }
 
