@@ -1,5 +1,8 @@
 #include "algo/multiplier.h"
 
+#include <stdio.h>
+#include <string.h>
+
 #include "algo/tile.h"
 #include "device/quirks.h"
 
@@ -78,6 +81,13 @@ void t3_define_multiplier(t3_text *defines, int64_t number) {
   if (multiplier->kind == T3_MULTIPLY_FMA) return;
   t3_define(defines, "TWIN", t3_is_twin(number));
   if (multiplier->lanes > 1) t3_define(defines, "SUB_GROUP", multiplier->lanes);
+}
+
+void t3_tell_multiplier(t3_recipe *recipe, int64_t number) {
+  size_t used = strlen(recipe->detail);
+  if (!number) return;
+  snprintf(recipe->detail + used, sizeof recipe->detail - used, ", %s%s", t3_multiplier_of(number)->words,
+           t3_is_twin(number) ? ", twin" : "");
 }
 
 int64_t t3_exchange_bytes(int64_t number, int64_t items) {

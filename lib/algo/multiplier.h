@@ -34,11 +34,11 @@ static inline int64_t t3_multiplier_number(int index, bool twin) {
   return index + (twin ? 32 : 0);
 }
 
-/* The last number of a variant of the kernels for GPUs: one of the algorithm's own, below T3_MULTIPLIER_STEP, and the
+/* The variant of a tile (m, n, block_m, block_n, k), a number of the algorithm's own below T3_MULTIPLIER_STEP, and a
  * multiplier; and the multiplier of a variant. */
 enum { T3_MULTIPLIER_STEP = 256 };
-static inline int64_t t3_with_multiplier(int64_t own, int64_t number) {
-  return own + T3_MULTIPLIER_STEP * number;
+static inline t3_variant t3_tile_variant(const int64_t *tile, int64_t own, int64_t number) {
+  return (t3_variant){{tile[0], tile[1], tile[2], tile[3], tile[4], own + T3_MULTIPLIER_STEP * number}};
 }
 static inline int64_t t3_variant_multiplier(const t3_variant *variant) {
   return variant->number[T3_VARIANT_NUMBERS - 1] / T3_MULTIPLIER_STEP;
@@ -49,6 +49,20 @@ static inline const t3_multiplier *t3_multiplier_of(int64_t number) {
 }
 static inline bool t3_is_twin(int64_t number) {
   return number / 32 % 2;
+}
+
+/* A tile for multipliers of matrices by so many lanes: its blocks are a sub-group's. */
+typedef struct t3_matrix_tile {
+  int64_t lanes, tile[5];
+} t3_matrix_tile;
+
+static inline bool t3_has_matrices(const t3_multiplier *multiplier) {
+  return multiplier->matrix_m > 0;
+}
+
+/* Predicted seconds of a variant: with a twin so many that it is never chosen. */
+static inline double t3_multiplier_seconds(int64_t number, double seconds) {
+  return t3_is_twin(number) ? 1e6 * (seconds + 1) : seconds;
 }
 
 /* Whether work-items of a tile (m, n, block_m, block_n) can multiply as a multiplier without matrices does: a sub-group must
@@ -65,6 +79,9 @@ t3_feature_set t3_features_wanted(const t3_problem *problem);
 
 /* MULTIPLIER, and SUB_GROUP and TWIN where it has them. */
 void t3_define_multiplier(t3_text *defines, int64_t number);
+
+/* Adds what multiplies to a recipe's detail. */
+void t3_tell_multiplier(t3_recipe *recipe, int64_t number);
 
 /* Bytes of local memory that a twin needs for its exchange, by so many work-items. */
 int64_t t3_exchange_bytes(int64_t number, int64_t items);

@@ -28,10 +28,6 @@ enum {
   PITCH = 8 /* words between rows of a tile of matrices */
 };
 
-static bool has_matrices(const struct way *way) {
-  return way->multiplier->matrix_m > 0;
-}
-
 static int64_t residues(const t3_problem *problem) {
   const t3_phases *p = problem->phases;
   return p[T3_D].residues * p[T3_H].residues * p[T3_W].residues;
@@ -70,8 +66,8 @@ static struct way way_of(const t3_problem *problem, const t3_variant *variant) {
   way.tile = (t3_tile){number[0], number[1], number[2], number[3], number[4], 1, .gathers = true};
   way.tile.terms = way.multiplier->word_terms, way.tile.half_sums = way.multiplier->kind == T3_MULTIPLY_HALF;
   int64_t channels = problem->layer.group_in, wanted = way.tile.k;
-  int64_t whole = has_matrices(&way) ? way.multiplier->word_terms * T3_MATRIX_WORDS : 1;
-  if (has_matrices(&way)) way.tile.lanes = way.multiplier->lanes;
+  int64_t whole = t3_has_matrices(way.multiplier) ? way.multiplier->word_terms * T3_MATRIX_WORDS : 1;
+  if (t3_has_matrices(way.multiplier)) way.tile.lanes = way.multiplier->lanes;
   way.channels = channels < wanted ? channels : t3_ceil_div(channels, t3_ceil_div(channels, wanted));
   way.taps =
       channels < wanted && !way.merged
@@ -87,7 +83,7 @@ static int64_t word_rows(const struct way *way) {
   return t3_ceil_div(way->tile.k, way->multiplier->word_terms);
 }
 static int64_t pitch_of(const struct way *way, int64_t side) {
-  return side + (has_matrices(way) ? PITCH : 0);
+  return side + (t3_has_matrices(way->multiplier) ? PITCH : 0);
 }
 
 static int64_t tile_values(const struct way *way) {
@@ -95,7 +91,7 @@ static int64_t tile_values(const struct way *way) {
 }
 
 static int64_t store_rows(const struct way *way) {
-  return has_matrices(way) ? way->multiplier->matrix_m : t3_tile_store_rows(&way->tile, tile_values(way));
+  return t3_has_matrices(way->multiplier) ? way->multiplier->matrix_m : t3_tile_store_rows(&way->tile, tile_values(way));
 }
 
 /* In local memory: two tiles, or sums to be stored; where columns lie in y; and what a twin exchanges. */
@@ -125,9 +121,7 @@ enum { TILES = sizeof tiles / sizeof *tiles };
 
 /* The same for multipliers of matrices of 16 x 8 by 32 lanes, and of 8 x 8 and 8 x 16 by as many; blocks are a sub-group's. A
  * multiplier is served by the rows of its lanes. Work-items must divide n, or n them. */
-static const struct {
-  int64_t lanes, tile[5];
-} matrix_tiles[] = {
+static const t3_matrix_tile matrix_tiles[] = {
     {32, {128, 128, 64, 32, 32}}, {32, {64, 128, 32, 32, 32}}, {32, {128, 64, 32, 32, 32}}, {32, {64, 64, 32, 32, 32}},
     {32, {32, 128, 16, 32, 32}},  {32, {32, 64, 16, 32, 32}},  {32, {16, 128, 16, 32, 32}}, {32, {16, 64, 16, 16, 32}},
     {16, {128, 128, 32, 32, 32}}, {16, {64, 128, 32, 32, 16}}, {16, {64, 64, 32, 32, 16}},  {16, {32, 128, 16, 32, 16}},
@@ -136,17 +130,14 @@ static const struct {
 };
 enum { MATRIX_TILES = sizeof matrix_tiles / sizeof *matrix_tiles };
 
-static t3_variant variant_of(const int64_t *t, int64_t last) {
-  return (t3_variant){{t[0], t[1], t[2], t[3], t[4], last}};
-}
-
 /* A tile much larger than what there is computes next to nothing. */
 static bool wastes(const t3_problem *problem, const int64_t tile[5], bool merged) {
   return tile[0] >= 2 * t3_max(rows_of(problem, merged), 4) || tile[1] >= MAX_PADDING_PART * t3_max(positions(problem), 16);
 }
 
-static void list_if_good(const t3_problem *problem, const int64_t *t, int64_t last, t3_variant *list, size_t *count) {
-  t3_variant variant = variant_of(t, last);
+static void list_if_good(const t3_problem *problem, const int64_t *t, int merged, int64_t number, t3_variant *list,
+                         size_t *count) {
+  t3_variant variant = t3_tile_variant(t, merged, number);
   struct way way = way_of(problem, &variant);
   if (is_good(problem, &way)) list[(*count)++] = variant;
 }
@@ -154,12 +145,12 @@ static void list_if_good(const t3_problem *problem, const int64_t *t, int64_t la
 /* What vendors' features make of it, or their twins, beside the portable tiles. */
 static void list_features(const t3_problem *problem, int64_t number, int merged, t3_variant *list, size_t *count) {
   const t3_multiplier *multiplier = t3_multiplier_of(number);
-  bool matrices = multiplier->matrix_m > 0;
+  bool matrices = t3_has_matrices(multiplier);
   if (!t3_multiplier_there(problem, number)) return;
   for (size_t i = 0; i < (size_t)(matrices ? MATRIX_TILES : TILES - 1); ++i) {
     const int64_t *t = matrices ? matrix_tiles[i].tile : tiles[i];
     if (matrices ? matrix_tiles[i].lanes != multiplier->lanes : !t3_broadcasts(multiplier, t)) continue;
-    if (!wastes(problem, t, merged)) list_if_good(problem, t, t3_with_multiplier(merged, number), list, count);
+    if (!wastes(problem, t, merged)) list_if_good(problem, t, merged, number, list, count);
   }
 }
 
@@ -167,8 +158,8 @@ static size_t variants(const t3_problem *problem, t3_variant *list) {
   size_t count = 0;
   for (int merged = 0; merged <= (merges(problem) ? 1 : 0); ++merged) {
     for (size_t i = 0; i + 1 < TILES; ++i)
-      if (!wastes(problem, tiles[i], merged)) list_if_good(problem, tiles[i], merged, list, &count);
-    if (!count) list[count++] = variant_of(tiles[TILES - 1], merged);
+      if (!wastes(problem, tiles[i], merged)) list_if_good(problem, tiles[i], merged, 0, list, &count);
+    if (!count) list[count++] = t3_tile_variant(tiles[TILES - 1], merged, 0);
     for (int i = 1; problem->features && i < T3_MULTIPLIERS; ++i)
       for (int twin = 0; twin < 2; ++twin) list_features(problem, t3_multiplier_number(i, twin), merged, list, &count);
   }
@@ -183,7 +174,7 @@ static bool applicable(const t3_problem *problem, char *why, size_t capacity) {
   if (!t3_check_counts(problem, why, capacity)) return false;
   int64_t weights = layer->w_count / layer->groups;
   if (weights > MAX_WEIGHTS) return t3_too_much(why, capacity, "the number of a group's weights", weights, MAX_WEIGHTS);
-  t3_variant least = variant_of(tiles[TILES - 1], 0);
+  t3_variant least = t3_tile_variant(tiles[TILES - 1], 0, 0);
   struct way way = way_of(problem, &least);
   return fits(problem, &way, why, capacity);
 }
@@ -227,7 +218,7 @@ static double cost(const t3_problem *problem, const t3_variant *variant) {
                       .cached = groups * (terms * (double)(way.tile.m + way.tile.n) + stored),
                       .streamed = (double)(layer->x_count + layer->y_count + layer->w_count)};
   double seconds = t3_gpu_seconds(problem, &work);
-  return t3_is_twin(way.number) ? 1e6 * (seconds + 1) : seconds; /* a twin is never chosen */
+  return t3_multiplier_seconds(way.number, seconds);
 }
 
 static bool x_channels_last(const t3_layer *layer) {
@@ -269,9 +260,10 @@ static tconv3d_status recipe(const t3_problem *problem, const t3_variant *varian
   t3_end_recipe(problem, weight_count(problem, &way) + layer->out_channels, recipe);
   snprintf(recipe->detail, sizeof recipe->detail,
            "tiles of %" PRId64 " %s x %" PRId64 " positions, blocks of %" PRId64 " x %" PRId64 ", %" PRId64 " taps x %" PRId64
-           " channels at a time%s%s%s",
+           " channels at a time",
            way.tile.m, way.merged ? "channels and phases" : "channels", way.tile.n, way.tile.block_m, way.tile.block_n,
-           way.taps, way.channels, way.number ? ", " : "", way.multiplier->words, t3_is_twin(way.number) ? ", twin" : "");
+           way.taps, way.channels);
+  t3_tell_multiplier(recipe, way.number);
   return TCONV3D_OK;
 }
 

@@ -39,9 +39,7 @@ enum { TILES = sizeof tiles / sizeof *tiles };
 
 /* The same for multipliers of matrices of 16 x 8 by 32 lanes, and of 8 x 8 and 8 x 16 by as many; blocks are a sub-group's.
  * Work-items are a multiple of the words of k positions. */
-static const struct {
-  int64_t lanes, tile[5];
-} matrix_tiles[] = {
+static const t3_matrix_tile matrix_tiles[] = {
     {32, {128, 128, 64, 32, 32}}, {32, {128, 64, 32, 32, 32}}, {32, {64, 128, 32, 32, 32}}, {32, {64, 64, 32, 32, 32}},
     {32, {64, 32, 32, 16, 32}},   {32, {32, 64, 16, 32, 32}},  {32, {32, 32, 16, 16, 32}},  {32, {16, 16, 16, 8, 32}},
     {16, {128, 128, 32, 32, 16}}, {16, {64, 64, 32, 32, 16}},  {16, {32, 64, 16, 32, 32}},  {16, {32, 32, 16, 16, 32}},
@@ -49,10 +47,6 @@ static const struct {
     {8, {16, 16, 8, 8, 16}},      {8, {8, 16, 8, 8, 16}},
 };
 enum { MATRIX_TILES = sizeof matrix_tiles / sizeof *matrix_tiles };
-
-static bool has_matrices(const struct way *way) {
-  return way->multiplier->matrix_m > 0;
-}
 
 /* Doubles take half the positions at a time: what is fetched ahead counts twice in registers. */
 static struct way way_of(const t3_problem *problem, const t3_variant *variant) {
@@ -62,7 +56,7 @@ static struct way way_of(const t3_problem *problem, const t3_variant *variant) {
   way.multiplier = t3_multiplier_of(way.number);
   way.tile = (t3_tile){.m = number[0], .n = number[1], .block_m = number[2], .block_n = number[3], .k = k, .lanes = 1};
   way.tile.terms = way.multiplier->word_terms, way.tile.half_sums = way.multiplier->kind == T3_MULTIPLY_HALF;
-  if (has_matrices(&way)) way.tile.lanes = way.multiplier->lanes;
+  if (t3_has_matrices(way.multiplier)) way.tile.lanes = way.multiplier->lanes;
   return way;
 }
 
@@ -71,7 +65,7 @@ static int64_t items_of(const struct way *way) {
 }
 
 static int64_t store_rows(const struct way *way) {
-  return has_matrices(way) ? way->multiplier->matrix_m : 1;
+  return t3_has_matrices(way->multiplier) ? way->multiplier->matrix_m : 1;
 }
 
 /* In local memory: two tiles of each, or sums of all slices to be stored; and what a twin exchanges. */
@@ -80,7 +74,7 @@ static int64_t local_values(const t3_problem *problem, const struct way *way) {
   int64_t rows = t3_ceil_div(tile->k, way->multiplier->word_terms);
   int64_t laid = way->slices * store_rows(way) * tile->m / tile->block_m * tile->n;
   int64_t exchanged = t3_exchange_bytes(way->number, items_of(way)) / problem->real_size;
-  int64_t apart = has_matrices(way) ? 8 : 4; /* words between rows, at most */
+  int64_t apart = t3_has_matrices(way->multiplier) ? 8 : 4; /* words between rows, at most */
   return t3_max(2 * (rows * (tile->m + tile->n + 2 * apart) + 8), laid) + exchanged + 4;
 }
 
@@ -88,14 +82,10 @@ static bool fits(const t3_problem *problem, const struct way *way, char *why, si
   return t3_tile_fits(problem, items_of(way), local_values(problem, way), why, capacity);
 }
 
-static t3_variant variant_of(const int64_t *t, int64_t last) {
-  return (t3_variant){{t[0], t[1], t[2], t[3], t[4], last}};
-}
-
 static bool applicable(const t3_problem *problem, char *why, size_t capacity) {
   const t3_layer *layer = &problem->layer;
   if (layer->taps > MAX_TAPS) return t3_too_much(why, capacity, "kernel_size, all axes", layer->taps, MAX_TAPS);
-  t3_variant last = variant_of(tiles[TILES - 1], tiles[TILES - 1][5]);
+  t3_variant last = t3_tile_variant(tiles[TILES - 1], tiles[TILES - 1][5], 0);
   struct way least = way_of(problem, &last);
   return t3_gradient_check(problem, why, capacity) && fits(problem, &least, why, capacity);
 }
@@ -104,8 +94,9 @@ static bool wastes(const t3_problem *problem, const int64_t *tile) {
   return tile[0] >= 2 * t3_max(problem->layer.group_in, 4) || tile[1] >= 2 * t3_max(problem->layer.group_out, 4);
 }
 
-static void list_if_good(const t3_problem *problem, const int64_t *t, int64_t last, t3_variant *list, size_t *count) {
-  t3_variant variant = variant_of(t, last);
+static void list_if_good(const t3_problem *problem, const int64_t *t, int64_t slices, int64_t number, t3_variant *list,
+                         size_t *count) {
+  t3_variant variant = t3_tile_variant(t, slices, number);
   struct way way = way_of(problem, &variant);
   char why[160];
   if (wastes(problem, t) || !t3_tile_held(problem, &way.tile, items_of(&way))) return;
@@ -115,19 +106,18 @@ static void list_if_good(const t3_problem *problem, const int64_t *t, int64_t la
 /* What vendors' features make of it, or their twins, beside the portable tiles: by whole blocks, without slices. */
 static void list_features(const t3_problem *problem, int64_t number, t3_variant *list, size_t *count) {
   const t3_multiplier *multiplier = t3_multiplier_of(number);
-  const int64_t last = t3_with_multiplier(1, number);
   if (!t3_multiplier_there(problem, number)) return;
-  for (size_t i = 0; multiplier->matrix_m && i < MATRIX_TILES; ++i)
-    if (matrix_tiles[i].lanes == multiplier->lanes) list_if_good(problem, matrix_tiles[i].tile, last, list, count);
-  for (size_t i = 0; !multiplier->matrix_m && i < TILES; ++i)
-    if (tiles[i][5] == 1 && t3_broadcasts(multiplier, tiles[i])) list_if_good(problem, tiles[i], last, list, count);
+  for (size_t i = 0; t3_has_matrices(multiplier) && i < MATRIX_TILES; ++i)
+    if (matrix_tiles[i].lanes == multiplier->lanes) list_if_good(problem, matrix_tiles[i].tile, 1, number, list, count);
+  for (size_t i = 0; !t3_has_matrices(multiplier) && i < TILES; ++i)
+    if (tiles[i][5] == 1 && t3_broadcasts(multiplier, tiles[i])) list_if_good(problem, tiles[i], 1, number, list, count);
 }
 
 static size_t variants(const t3_problem *problem, t3_variant *list) {
   const int64_t *least = tiles[TILES - 1];
   size_t count = 0;
-  for (size_t i = 0; i + 1 < TILES; ++i) list_if_good(problem, tiles[i], tiles[i][5], list, &count);
-  if (!count) list[count++] = variant_of(least, least[5]);
+  for (size_t i = 0; i + 1 < TILES; ++i) list_if_good(problem, tiles[i], tiles[i][5], 0, list, &count);
+  if (!count) list[count++] = t3_tile_variant(least, least[5], 0);
   for (int i = 1; problem->features && i < T3_MULTIPLIERS; ++i)
     for (int twin = 0; twin < 2; ++twin) list_features(problem, t3_multiplier_number(i, twin), list, &count);
   return count;
@@ -169,7 +159,7 @@ static double cost(const t3_problem *problem, const t3_variant *variant) {
                       .cached = groups * (terms * sides + stored),
                       .streamed = (double)(layer->x_count + layer->y_count + layer->w_count * (chunks > 1 ? 2 * chunks : 1))};
   double seconds = t3_gpu_seconds(problem, &work) + (chunks > 1 ? 10e-6 : 0);
-  return t3_is_twin(way.number) ? 1e6 * (seconds + 1) : seconds; /* a twin is never chosen */
+  return t3_multiplier_seconds(way.number, seconds);
 }
 
 static bool channels_last(const t3_view *view, int64_t channels) {
@@ -211,9 +201,9 @@ static tconv3d_status recipe(const t3_problem *problem, const t3_variant *varian
   add_launches(problem, &way, chunks, recipe);
   snprintf(recipe->detail, sizeof recipe->detail,
            "tiles of %" PRId64 " x %" PRId64 " channels, blocks of %" PRId64 " x %" PRId64 ", %" PRId64
-           " positions at a time in %" PRId64 " slices, %" PRId64 " chunks%s%s%s",
-           way.tile.m, way.tile.n, way.tile.block_m, way.tile.block_n, way.tile.k, way.slices, chunks, way.number ? ", " : "",
-           way.multiplier->words, t3_is_twin(way.number) ? ", twin" : "");
+           " positions at a time in %" PRId64 " slices, %" PRId64 " chunks",
+           way.tile.m, way.tile.n, way.tile.block_m, way.tile.block_n, way.tile.k, way.slices, chunks);
+  t3_tell_multiplier(recipe, way.number);
   return TCONV3D_OK;
 }
 
