@@ -181,7 +181,7 @@ static void twins_are_never_chosen(void **state) {
     TCONV3D_ALL_AXES(asked.desc.input_size, 16);
     t3_problem problem = problem_of(rig, &asked);
     problem.device.type = CL_DEVICE_TYPE_GPU, problem.device.compute_units = 60;
-    problem.device.local_bytes = 1 << 16, problem.device.work_group_size = 1024;
+    problem.device.local_bytes = 1 << 16, problem.device.work_group_size = 1024, problem.device.quirks = 0;
     for (int real = 0; real < 2; ++real) {
       t3_candidate chosen;
       t3_text explanation = {0};
