@@ -167,7 +167,7 @@ static inline void store_square(__global Y_STORED *to, long y_c, const kept_t *k
 #pragma unroll 1
   for (uint m = 0; m < channels; ++m) {
     const finish_t f = finish_of(packed, first_m + m, all_y, residuals);
-    store_outputs(to + m * y_c, &lines[m], outputs, &f);
+    store_outputs(to + m * y_c, &lines[m], outputs, 0, &f);
   }
 }
 #endif

@@ -1,7 +1,7 @@
 /* lines.cl: for kernels whose vectors hold VECTOR neighbouring t of W: what a tap of W does, and how the sums of all STRIDE_W
  * residues become a piece of a row of y. Required: TRANSPOSED, KERNEL_ STRIDE_
- * PADDING_ DILATION_ for W, VECTOR, STREAM (1: y outgrows the
- * caches, so it is stored past them). */
+ * PADDING_ DILATION_ for W, VECTOR, STREAM (not 0: y outgrows the
+ * caches, so it is stored past them; so many vectors of t fill lines of them together). */
 #include "epilogue.cl"
 
 #if !defined(STRIDE_W) || !defined(PADDING_W) || !defined(DILATION_W) || !defined(VECTOR) || !defined(STREAM)
@@ -107,14 +107,16 @@ static inline void store_piece(__global Y_STORED *to, const REAL *from, int coun
 #define DONE_BEFORE(next, first) 0
 #endif
 
-/* Stores VECTOR values of t, interleaved: count outputs, all VECTOR*STRIDE_W of them but at a row's end. */
-static inline void store_outputs(__global Y_STORED *to, const line_t *sums, int count, const finish_t *f) {
+/* Stores VECTOR values of t, interleaved: count outputs, all VECTOR*STRIDE_W of them but at a row's end. v: how many vectors
+ * that are stored before them lie before them in the row. */
+static inline void store_outputs(__global Y_STORED *to, const line_t *sums, int count, int v, const finish_t *f) {
   if (count >= STRIDE_W * VECTOR) {
     row_t whole; /* of its own, so that it stays in registers */
     outputs_of(sums, &whole, f);
 #ifdef STORE_PAST_CACHE
-    /* All of them or none: they fill lines of the cache together, and a line that is filled in part that way is slow. */
-    if (((size_t)to & (LINE_BYTES - 1)) == 0) {
+    /* All of them or none: they, or they and their neighbours, fill lines of the cache together, and a line that is filled in
+     * part that way is slow. */
+    if (((size_t)to & (LINE_BYTES - 1)) == v % STREAM * sizeof(whole.vector[0]) * STRIDE_W) {
 #pragma unroll
       for (int i = 0; i < STRIDE_W; ++i) STORE_PAST_CACHE(whole.vector[i], to + i * VECTOR, vector, f);
       return;
@@ -130,9 +132,9 @@ static inline void store_outputs(__global Y_STORED *to, const line_t *sums, int 
 }
 
 /* The same without the first done values of t. */
-static inline void store_after(__global Y_STORED *to, const line_t *sums, int count, int done, const finish_t *f) {
+static inline void store_after(__global Y_STORED *to, const line_t *sums, int count, int done, int v, const finish_t *f) {
   if (done <= 0) {
-    store_outputs(to, sums, count, f);
+    store_outputs(to, sums, count, v, f);
     return;
   }
   row_t row;

@@ -34,8 +34,7 @@
  *
  * Required: what layer.cl asks, what phases.cl asks for D and H, VECTOR BLOCK_M BLOCK_H BLOCK_W FLAT, Y_CHANNELS_LAST (1: y
  * has neighbouring channels, not positions, side by side; not with FLAT), MOST_TAPS_DH GATHER TILE_M CHANNELS AHEAD, with
- * GATHER GATHERED_W, EDGES and what edges.cl asks, STREAM (1: y outgrows the caches, so it is stored past them),
- * MIN_OFFSET_ for D H W. */
+ * GATHER GATHERED_W, EDGES and what edges.cl asks, STREAM as lines.cl has it, MIN_OFFSET_ for D H W. */
 #include "common.cl"
 #define MAY_SWAP 1 /* what is loaded, laid out and summed is in the order of SWAPPED, lines are not */
 #include "edges.cl"
@@ -143,7 +142,7 @@ static inline void store_flat(__global Y_STORED *to, const line_t *line, int col
                               int done, const finish_t *f) {
   if (done <= 0 && col + VECTOR <= pitch) {
     const int count = out_w - col * STRIDE_W;
-    if (count > 0 && rows > 0) store_outputs(to + col * STRIDE_W, line, count, f);
+    if (count > 0 && rows > 0) store_outputs(to + col * STRIDE_W, line, count, 0, f);
     return;
   }
   row_t row;
@@ -202,7 +201,7 @@ static inline void store_block(__global Y_STORED *y_block, line_t (*sums)[BLOCK_
       __global Y_STORED *to = y_block + m * t->y_c + oh * t->y_h;
       for (int v = 0; v < BLOCK_W; ++v) {
         const int o = (t->tw + v * VECTOR) * STRIDE_W;
-        if (o < t->out_w) store_after(to + o, &sums[m][h][v], t->out_w - o, DONE_BEFORE(t->next, t->tw + v * VECTOR), &f);
+        if (o < t->out_w) store_after(to + o, &sums[m][h][v], t->out_w - o, DONE_BEFORE(t->next, t->tw + v * VECTOR), v, &f);
       }
     }
   }

@@ -207,7 +207,7 @@ T3_SINGLE void rows(ulong items, __global const REAL *restrict x, ulong x_start,
             const int o = (tw + v * VECTOR) * STRIDE_W;
             if (o < out_w)
               store_after(to + o, &lines_of[m][h / STRIDE_H][h % STRIDE_H][v], (int)out_w - o,
-                          DONE_BEFORE(next, tw + v * VECTOR), &f);
+                          DONE_BEFORE(next, tw + v * VECTOR), v, &f);
           }
         }
       }

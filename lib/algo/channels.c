@@ -68,7 +68,7 @@ static void define_all(const t3_problem *problem, const t3_channels_block *block
   t3_define(defines, "ALONG_ROWS", t3_channels_goes_along_rows(problem, block));
   t3_define(defines, "RESIDUES_TOGETHER", t3_channels_residues_together(problem, block));
   t3_define(defines, "STREAM",
-            rows ? t3_streams_rows(problem, block->width, 1)
+            rows ? t3_streams_rows(problem, block->width, 1, 1)
                  : t3_y_channels_last(problem) && t3_streams(problem, problem->layer.out_channels, block->width));
   t3_define(defines, "IN_PLACE", block->reading == T3_CHANNELS_IN_PLACE);
   t3_define(defines, "X_STEP", t3_channels_x_step(problem, block));

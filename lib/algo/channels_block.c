@@ -12,7 +12,7 @@ enum {
   CHUNK_BYTES = 32 << 10,    /* of weights, in the first cache: up to 7 % faster than 64 KiB, a fifth than 128 */
   LEAST_CHUNK = 4,           /* channels: between chunks sums are loaded and stored */
   ITEMS_A_UNIT = 4,          /* at least, with tiles enough: then compute units end within some 20 % of each other */
-  BLOCK_C = 16,              /* channels side by side in x that are taken together: a line of the cache, of float */
+  BLOCK_C = 16,              /* channels side by side in x that are taken together, about: a line of the cache, of float */
   MOST_ADDRESSES = 8,        /* of a tile: a processor has some 16 registers for them and for all else */
   MOST_TURNED = 4,           /* residues of W that cl/lines.cl interleaves by shuffles */
   MOST_TOGETHER = 64,        /* residues: a work-item keeps a list of taps of each */
@@ -55,7 +55,8 @@ t3_channels_block t3_channels_block_of(const t3_variant *variant) {
 }
 
 int64_t t3_channels_together(const t3_problem *problem, const t3_channels_block *block) {
-  return t3_channels_reads_last(problem, block->reading) ? t3_min(BLOCK_C, problem->layer.group_in) : 1;
+  int64_t all = problem->layer.group_in, parts = t3_max((all + BLOCK_C / 2) / BLOCK_C, 1);
+  return t3_channels_reads_last(problem, block->reading) ? t3_ceil_div(all, parts) : 1;
 }
 
 bool t3_channels_stores_rows(const t3_problem *problem, const t3_channels_block *block) {

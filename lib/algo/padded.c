@@ -249,18 +249,24 @@ bool t3_stores_rows(const t3_problem *problem, char *why, size_t capacity) {
   return false;
 }
 
-bool t3_streams(const t3_problem *problem, int64_t row, int64_t block) {
+/* part: of the last cache that y outgrows. */
+static bool streams_past(const t3_problem *problem, int64_t row, int64_t block, uint64_t part) {
   int64_t size = problem->real_size;
   uint64_t y_bytes = (uint64_t)(problem->layer.y_count * size), cache = t3_cache_share(&problem->device);
   bool whole_lines = row * size % T3_CACHE_LINE == 0 && block * size % T3_CACHE_LINE == 0;
-  return whole_lines && t3_is_real(problem, t3_target_type(problem)) && problem->beta == 0 && cache && y_bytes > cache / 4;
+  return whole_lines && t3_is_real(problem, t3_target_type(problem)) && problem->beta == 0 && cache && y_bytes > cache / part;
 }
 
-bool t3_streams_rows(const t3_problem *problem, int64_t width, int64_t m) {
-  const t3_axis *w = &problem->layer.axis[T3_W];
-  bool last = t3_y_channels_last(problem);
-  if (last && m != problem->layer.out_channels) return false;
-  return t3_streams(problem, w->out * (last ? m : 1), width * t3_output_step(w) * (last ? m : 1));
+bool t3_streams(const t3_problem *problem, int64_t row, int64_t block) {
+  return streams_past(problem, row, block, 4);
+}
+
+int64_t t3_streams_rows(const t3_problem *problem, int64_t width, int64_t vectors, int64_t m) {
+  int64_t row = problem->layer.axis[T3_W].out, outputs = width * t3_output_step(&problem->layer.axis[T3_W]);
+  if (t3_y_channels_last(problem)) return m == problem->layer.out_channels && t3_streams(problem, row * m, outputs * m);
+  for (int64_t together = 1; together <= vectors; ++together)
+    if (vectors % together == 0 && streams_past(problem, row, outputs * together, together == 1 ? 4 : 2)) return together;
+  return 0;
 }
 
 void t3_define_edges(t3_text *defines, const t3_problem *problem, const t3_padded *padded) {

@@ -284,7 +284,7 @@ static void define_all(const t3_problem *problem, const struct block *block, con
   t3_define(defines, "MOST_TAPS_DH", most_taps(problem));
   if (block->gather) t3_define(defines, "GATHERED_W", gathered_w(problem));
   t3_define(defines, "AHEAD", ahead(problem, block));
-  t3_define(defines, "STREAM", block->walk != PLANES && t3_streams_rows(problem, block->width, block->m));
+  t3_define(defines, "STREAM", block->walk == PLANES ? 0 : t3_streams_rows(problem, block->width, block->v, block->m));
   t3_define_edges(defines, problem, padded);
   t3_define_min_offsets(defines, problem);
   for (int a = T3_D; a <= T3_H; ++a) t3_define_tables(defines, a, problem);

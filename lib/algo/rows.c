@@ -129,7 +129,7 @@ static void define_all(const t3_problem *problem, const struct block *block, con
   t3_define(defines, "BLOCK_W", block->v);
   t3_define(defines, "SPAN_H", t3_span(problem, T3_H));
   t3_define(defines, "Y_CHANNELS_LAST", t3_y_channels_last(problem));
-  t3_define(defines, "STREAM", t3_streams_rows(problem, block->width, block->m));
+  t3_define(defines, "STREAM", t3_streams_rows(problem, block->width, block->v, block->m));
   t3_define_edges(defines, problem, padded);
   t3_define_min_offsets(defines, problem);
   t3_define_tables(defines, T3_D, problem);
