@@ -11,10 +11,10 @@
  * Weights are read once for TILE positions. Where those of a work-item outgrow the cache, CHUNK input channels at a time serve
  * all its positions, and the sums wait in memory meanwhile. x is read from a copy (pad.cl's) with zeros around it or in another
  * order, or in place where it needs none or, IN_PLACE, although taps reach over its edges: then those are left out lane by
- * lane. It and y may lie anywhere. Where what is read has neighbouring channels side by side, BLOCK_C of them follow one
- * another under each tap, so that a line of the cache is used up at once; else BLOCK_C is 1. EACH_ITS_OWN: of a depthwise layer
- * whose x has neighbouring channels side by side the lanes are groups, taken for output channels of a layer with one of each
- * kind; each has values of x of its own, and no block has channels past the last.
+ * lane. It and y may lie anywhere. BLOCK_C channels follow one another under each tap: where they lie SIDE_BY_SIDE a line of
+ * the cache is so used up at once, elsewhere loops are longer and lines of all those channels are to stay in the first cache.
+ * EACH_ITS_OWN: of a depthwise layer whose x has neighbouring channels side by side the lanes are groups, taken for output
+ * channels of a layer with one of each kind; each has values of x of its own, and no block has channels past the last.
  *
  * Y_CHANNELS_LAST: y has neighbouring channels side by side. Then, RESIDUES_TOGETHER, a work-item may own all residues and take
  * them by turns at each tile, GROUP_IN being at most CHUNK: their x stays in the first cache. ROWS: y has neighbours of W side
@@ -31,7 +31,9 @@
  * with BLOCK_C 1; 0: they are not.
  *
  * Required: what layer.cl asks, what phases.cl asks for D, H and W, what residues.cl asks but CHANNELS, EACH_ITS_OWN X_STEP
- * AHEAD Y_CHANNELS_LAST STREAM VECTOR VECTORS TILE TILES (at most so many a work-item) BLOCK_C CHUNK (a multiple of it). */
+ * AHEAD Y_CHANNELS_LAST STREAM VECTOR VECTORS TILE TILES (at most so many a work-item) SIDE_BY_SIDE BLOCK_C CHUNK (a multiple
+ * of it).
+ */
 #include "common.cl"
 #include "layer.cl"
 #include "pad.cl"
@@ -49,8 +51,8 @@
 #error "VECTOR, VECTORS, TILE, TILES, BLOCK_C and CHUNK are required"
 #endif
 
-#if !defined(X_STEP) || !defined(AHEAD)
-#error "X_STEP and AHEAD are required"
+#if !defined(X_STEP) || !defined(AHEAD) || !defined(SIDE_BY_SIDE)
+#error "X_STEP, AHEAD and SIDE_BY_SIDE are required"
 #endif
 
 #define CHANNELS (VECTORS * VECTOR)
@@ -238,7 +240,7 @@ T3_SINGLE void channels(ulong items, __global const REAL *restrict x, ulong x_st
   }
 
   kept_t kept[RESIDUES_KEPT];
-  const long step_c = BLOCK_C > 1 ? 1 : x_c;
+  const long step_c = SIDE_BY_SIDE ? 1 : x_c;
   for (uint first_c = 0; first_c < GROUP_IN; first_c += CHUNK) {
     const uint end_c = min(first_c + CHUNK, (uint)GROUP_IN);
     for (uint first_r = 0; first_r < RESIDUES_KEPT; ++first_r)

@@ -31,6 +31,20 @@ static bool in_place(const t3_problem *problem) {
   return t3_is_real(problem, t3_input_type(problem)) && t3_padded_values(problem, false).copy;
 }
 
+/* Adds a variant, and those that take several channels together that lie apart: few where their lines share a set of the first
+ * cache, else as many as were measured to be best. */
+static size_t add_variants(const t3_problem *problem, t3_variant variant, t3_variant *list, size_t count) {
+  const t3_channels_block block = t3_channels_block_of(&variant);
+  const int64_t apart[] = {4, t3_step(problem, T3_W) == 1 ? 16 : 8};
+  list[count++] = variant;
+  if (problem->layer.group_in < apart[0] || t3_channels_reads_last(problem, block.reading)) return count;
+  for (size_t i = problem->layer.group_in == apart[0]; i < sizeof apart / sizeof *apart; ++i) {
+    list[count] = variant;
+    list[count++].number[4] = apart[i];
+  }
+  return count;
+}
+
 /* Blocks whose sums, vectors of weights and broadcast value the registers hold: 32 where the vectors are of 512 bits, else 16,
  * for which the longest tiles are too long. Reading in place asks for each position of a tile at an edge whether a tap is
  * inside: too often where only one multiply-add follows. */
@@ -49,7 +63,7 @@ static size_t variants(const t3_problem *problem, t3_variant *list) {
       for (size_t i = 0; i < sizeof blocks / sizeof *blocks; ++i)
         if (blocks[i][0] * (blocks[i][1] + 1) + 1 <= registers && !(own && problem->layer.groups % (width * blocks[i][0])) &&
             !(reading == T3_CHANNELS_IN_PLACE && blocks[i][0] == 1 && !own))
-          list[count++] = (t3_variant){{width, blocks[i][0], blocks[i][1], reading}};
+          count = add_variants(problem, (t3_variant){{width, blocks[i][0], blocks[i][1], reading}}, list, count);
   return count;
 }
 
@@ -77,6 +91,7 @@ static void define_all(const t3_problem *problem, const t3_channels_block *block
   t3_define(defines, "VECTORS", block->vectors);
   t3_define(defines, "TILE", block->tile);
   t3_define(defines, "TILES", t3_channels_most_tiles(problem, block));
+  t3_define(defines, "SIDE_BY_SIDE", t3_channels_reads_last(problem, block->reading));
   t3_define(defines, "BLOCK_C", t3_channels_together(problem, block));
   t3_define(defines, "CHUNK", t3_channels_chunk(problem, block));
   t3_define_min_offsets(defines, problem);

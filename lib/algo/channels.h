@@ -9,10 +9,12 @@
  * by side, if need be from a copy; in place in any case, where taps are left out lane by lane. */
 typedef enum t3_channels_reading { T3_CHANNELS_AS_IT_LIES, T3_CHANNELS_SIDE_BY_SIDE, T3_CHANNELS_IN_PLACE } t3_channels_reading;
 
-/* What one work-item computes at a time: tile positions of vectors vectors of width channels. */
+/* What one work-item computes at a time: tile positions of vectors vectors of width channels. apart: how many input channels
+ * that do not lie side by side are taken together, about. */
 typedef struct t3_channels_block {
   int64_t width, vectors, tile;
   t3_channels_reading reading;
+  int64_t apart;
 } t3_channels_block;
 
 /* Where x is read. */
@@ -32,6 +34,9 @@ t3_channels_block t3_channels_block_of(const t3_variant *variant);
 
 /* Channels that are taken together under each tap. */
 int64_t t3_channels_together(const t3_problem *problem, const t3_channels_block *block);
+
+/* Lines of the cache that a tile reads of an input channel, for each tap, where channels lie apart. */
+double t3_channels_lines(const t3_problem *problem, const t3_channels_block *block);
 
 /* Whether sums are turned and stored by rows of y, a square of positions x channels at a time. */
 bool t3_channels_stores_rows(const t3_problem *problem, const t3_channels_block *block);

@@ -12,7 +12,7 @@ enum {
   CHUNK_BYTES = 32 << 10,    /* of weights, in the first cache: up to 7 % faster than 64 KiB, a fifth than 128 */
   LEAST_CHUNK = 4,           /* channels: between chunks sums are loaded and stored */
   ITEMS_A_UNIT = 4,          /* at least, with tiles enough: then compute units end within some 20 % of each other */
-  BLOCK_C = 16,              /* channels side by side in x that are taken together, about: a line of the cache, of float */
+  BLOCK_C = 16,              /* channels that are taken together, about: side by side, a line of the cache, of float */
   MOST_ADDRESSES = 8,        /* of a tile: a processor has some 16 registers for them and for all else */
   MOST_TURNED = 4,           /* residues of W that cl/lines.cl interleaves by shuffles */
   MOST_TOGETHER = 64,        /* residues: a work-item keeps a list of taps of each */
@@ -51,12 +51,19 @@ t3_problem t3_channels_lanes(const t3_problem *problem) {
 
 t3_channels_block t3_channels_block_of(const t3_variant *variant) {
   const int64_t *n = variant->number;
-  return (t3_channels_block){n[0], n[1], n[2], (t3_channels_reading)n[3]};
+  return (t3_channels_block){n[0], n[1], n[2], (t3_channels_reading)n[3], n[4]};
 }
 
 int64_t t3_channels_together(const t3_problem *problem, const t3_channels_block *block) {
-  int64_t all = problem->layer.group_in, parts = t3_max((all + BLOCK_C / 2) / BLOCK_C, 1);
-  return t3_channels_reads_last(problem, block->reading) ? t3_ceil_div(all, parts) : 1;
+  int64_t all = problem->layer.group_in, most = BLOCK_C;
+  if (!t3_channels_reads_last(problem, block->reading)) most = t3_max(block->apart, 1);
+  return t3_ceil_div(all, t3_max((all + most / 2) / most, 1)); /* even parts */
+}
+
+double t3_channels_lines(const t3_problem *problem, const t3_channels_block *block) {
+  int64_t taps = t3_most_taps(problem, T3_W), row = t3_span(problem, T3_W) + 1 + (block->tile - 1) * t3_step(problem, T3_W);
+  if (!t3_channels_goes_along_rows(problem, block)) return (double)block->tile / (double)taps;
+  return (1 + (double)(row * problem->real_size) / T3_CACHE_LINE) / (double)taps; /* a row begins anywhere in a line */
 }
 
 bool t3_channels_stores_rows(const t3_problem *problem, const t3_channels_block *block) {

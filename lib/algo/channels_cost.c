@@ -45,6 +45,23 @@ static double together_factor(const t3_problem *problem, const t3_channels_block
   return block->vectors == 2 ? 0.9 : 0.88;
 }
 
+/* The same for several channels that lie apart: each has lines of its own. Measured with few registers only; lines that share
+ * a set of the first cache leave it again where they are more than its ways. */
+static double apart_factor(const t3_problem *problem, const t3_channels_block *block, const t3_padded *padded) {
+  if (!t3_few_registers(problem)) return 1.1;
+  if (t3_lines_collide(problem, padded)) return block->apart > 4 ? 1.25 : 0.95;
+  double lines = 0.6 + 0.65 * t3_channels_lines(problem, block);
+  return together_factor(problem, block) * (block->apart > 4 ? lines : lines + 0.08);
+}
+
+/* Of what a body loses by addresses and lines of the cache, or gains. */
+static double order_factor(const t3_problem *problem, const t3_channels_block *block, const t3_padded *padded) {
+  if (problem->layer.group_in == 1) return 1;
+  if (t3_channels_together(problem, block) == 1) return 1.05;
+  return t3_channels_reads_last(problem, block->reading) ? together_factor(problem, block)
+                                                         : apart_factor(problem, block, padded);
+}
+
 /* Of a vector of outputs: as it is, turned with others, some of them past a row's end, or one by one, which takes 2.5 cycles
  * each (measured). */
 static double store_cycles(const t3_problem *problem, const t3_channels_block *block) {
@@ -77,14 +94,13 @@ double t3_channels_cost(const t3_problem *asked, const t3_variant *variant) {
   double products = (double)(block.vectors * block.tile);
   double values = t3_channels_each_its_own(asked) ? products : (double)block.tile * (1 + over_ends(problem, &block));
   double body = t3_body_cycles(problem, block.width, products, (double)(2 * block.vectors) + values, 1);
-  /* Measured: lines of the cache and addresses. */
-  if (layer->group_in > 1) body *= t3_channels_together(problem, &block) == 1 ? 1.05 : together_factor(problem, &block);
+  body *= order_factor(problem, &block, &padded);
   double listing = 0;
   if (block.reading == T3_CHANNELS_IN_PLACE) {
     body *= 1 + 0.2 * over_edges(problem, &block, T3_W); /* lane by lane */
     listing = list_cycles(problem, &block);
   }
-  if (t3_channels_together(problem, &block) == 1) body += waiting_cycles(problem, &block, &padded);
+  if (!t3_channels_reads_last(problem, block.reading)) body += waiting_cycles(problem, &block, &padded);
   double tiles = (double)t3_ceil_div(t3_channels_positions(problem), block.tile);
   tiles *= (double)t3_channels_blocks(problem, &block);
   double stores = (double)(block.tile * block.vectors) * store_cycles(problem, &block);
