@@ -73,16 +73,16 @@ static double store_cycles(const t3_problem *problem, const t3_channels_block *b
   return (block->width == 8 ? 10 : 14) * squares * width / row + (1 - whole) * width;
 }
 
-/* Cycles of a body for lines of the cache that come from far (measured): with few registers a small part of a row's, whether or
- * not a step is taken along rows, and the part of the lines that come by; else a fifth of a row's, and only where one is. */
+/* Cycles of a body for lines of the cache that come from far (measured): with few registers for all of x that a tile reads, and
+ * for the part of a row's that come by where a step is taken; else a fifth of a row's, and only where one is. */
 static double waiting_cycles(const t3_problem *problem, const t3_channels_block *block, const t3_padded *padded) {
-  if (t3_few_registers(problem)) {
-    int64_t blocks = t3_channels_blocks(problem, block) / problem->layer.groups;
-    double lines = (double)(block->tile * t3_step(problem, T3_W) * problem->real_size) / T3_CACHE_LINE;
-    double passed = t3_passed_cycles(problem) * lines / (double)(t3_most_taps(problem, T3_W) * blocks);
-    return t3_far_cycles(problem, padded) / 20 + passed;
-  }
-  return t3_step(problem, T3_W) > 1 ? t3_far_cycles(problem, padded) / 5 : 0;
+  double far = t3_far_cycles(problem, padded), step = (double)t3_step(problem, T3_W);
+  if (!t3_few_registers(problem)) return step > 1 ? far / 5 : 0;
+  double lines = (double)(block->tile * problem->real_size) * step / T3_CACHE_LINE;
+  double rows = lines * (double)(t3_step(problem, T3_D) * t3_step(problem, T3_H)), most = far < 80 ? far / 4 : 20;
+  double passed = t3_passed_cycles(problem) * lines / (double)t3_most_taps(problem, T3_W);
+  return (most * rows / (double)t3_channels_taps(problem) + passed) /
+         (double)(t3_channels_blocks(problem, block) / problem->layer.groups);
 }
 
 double t3_channels_cost(const t3_problem *asked, const t3_variant *variant) {
