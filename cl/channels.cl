@@ -31,9 +31,8 @@
  * with BLOCK_C 1; 0: they are not.
  *
  * Required: what layer.cl asks, what phases.cl asks for D, H and W, what residues.cl asks but CHANNELS, EACH_ITS_OWN X_STEP
- * AHEAD Y_CHANNELS_LAST STREAM VECTOR VECTORS TILE TILES (at most so many a work-item) SIDE_BY_SIDE BLOCK_C CHUNK (a multiple
- * of it).
- */
+ * AHEAD Y_CHANNELS_LAST STREAM VECTOR VECTORS TILE TILES (at most so many a work-item) SIDE_BY_SIDE BLOCK_C CHUNK (a
+ * multiple of BLOCK_C). */
 #include "common.cl"
 #include "layer.cl"
 #include "pad.cl"

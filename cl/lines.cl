@@ -1,7 +1,6 @@
 /* lines.cl: for kernels whose vectors hold VECTOR neighbouring t of W: what a tap of W does, and how the sums of all STRIDE_W
- * residues become a piece of a row of y. Required: TRANSPOSED, KERNEL_ STRIDE_
- * PADDING_ DILATION_ for W, VECTOR, STREAM (not 0: y outgrows the
- * caches, so it is stored past them; so many vectors of t fill lines of them together). */
+ * residues become a piece of a row of y. Required: TRANSPOSED, KERNEL_ STRIDE_ PADDING_ DILATION_ for W, VECTOR, STREAM (not 0:
+ * y outgrows the caches, so it is stored past them; so many vectors of t fill lines of them together). */
 #include "epilogue.cl"
 
 #if !defined(STRIDE_W) || !defined(PADDING_W) || !defined(DILATION_W) || !defined(VECTOR) || !defined(STREAM)

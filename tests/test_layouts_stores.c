@@ -139,6 +139,41 @@ static void x_is_turned_for_vectors_of_channels(void **state) {
     }
 }
 
+/* Several channels at once that lie apart: in one part or in even ones, the last of which is short, in groups, of all types;
+ * one by one where the types are not those of sums, since x is copied with channels apart then too. */
+static void channels_that_lie_apart_are_taken_at_once(void **state) {
+  static const struct apart {
+    int64_t channels, groups;
+    bool in_place;
+    const char *words;
+  } layers[] = {{21, 1, false, "copied with zeros around, 21 input channels at once"},
+                {25, 1, true, "in place, 13 input channels at once"},
+                {42, 2, true, "in place, 21 input channels at once"},
+                {10, 1, false, "copied with zeros around, 4 input channels at once"}};
+  static const enum view_kind kinds[] = {VIEW_DENSE, VIEW_PADDED, VIEW_ROWS_APART};
+  static const tconv3d_dtype types[] = {TCONV3D_F32, TCONV3D_F16, TCONV3D_F64};
+  const struct rig *rig = *state;
+  struct rng rng = {seed};
+  size_t channels_at = 0;
+  while (strcmp(tconv3d_algorithm_name(channels_at), "channels") != 0) ++channels_at;
+  for (size_t i = 0; i < sizeof layers / sizeof *layers; ++i)
+    for (size_t k = 0; k < 3; ++k) {
+      const struct apart *layer = &layers[i];
+      struct asked asked = {.desc = layer_of(layer->channels, 18, layer->groups, 19), .seed = seed + k};
+      asked.desc.dtype = asked.desc.weight_dtype = types[layer->in_place ? 0 : k];
+      for (int a = 0; a < 3; ++a) asked.desc.kernel_size[a] = 3, asked.desc.padding[a] = asked.desc.stride[a] = 1;
+      if (asked.desc.dtype == TCONV3D_F64 && !rig->device.float64) continue;
+      if (t3_has_quirk(&rig->device, T3_FEW_ROUNDS)) continue; /* it has too many */
+      views_random(&rng, &rng, &asked.desc, asked.operation, (struct view_kinds){kinds[k], VIEW_DENSE, kinds[(i + k) % 3]});
+      t3_candidate candidate;
+      assert_true(serves(rig, &asked, channels_at));
+      assert_true(find_variant(rig, &asked, channels_at, layer->words, &candidate));
+      asked.candidate = &candidate;
+      asked.values = VALUES_INTEGER;
+      assert_non_null(call_check(rig, &asked));
+    }
+}
+
 /* Blocks of rows turned into channels: of any variant, with nothing beside a block's channels, and with more. */
 static void blocks_of_rows_are_turned_into_channels(void **state) {
   static const int64_t channels[] = {4, 16, 6};
@@ -178,6 +213,47 @@ static void results_stored_past_the_caches_keep_what_lies_between(void **state) 
     for (uint64_t s = 0; s < 4; ++s) { /* y lies at a line of the cache, or not */
       struct asked asked = {.desc = i < 6 || i > 7 ? layer_of(2, 4, 1, 24) : layer_of(2, 32, 1, 5), .seed = seed + 10 * i + s};
       assert_int_equal(check_row(rig, asked, &rows[i]), 1);
+    }
+  slot->info.cache_bytes = cache_bytes;
+}
+
+/* The variant whose explanation has these words stores past the caches as its program is told to, and keeps what lies between.
+ */
+static void assert_streams(const struct rig *rig, struct asked *asked, const char *algorithm, const char *words,
+                           const char *define) {
+  t3_candidate candidate;
+  t3_recipe recipe = {0};
+  size_t at = 0;
+  while (strcmp(tconv3d_algorithm_name(at), algorithm) != 0) ++at;
+  assert_true(find_variant(rig, asked, at, words, &candidate));
+  const t3_problem problem = problem_of(rig, asked);
+  assert_ok(candidate.algorithm->recipe(&problem, &candidate.variant, &recipe));
+  assert_non_null(strstr(recipe.defines.data, define));
+  t3_text_free(&recipe.defines);
+  asked->candidate = &candidate;
+  asked->algorithm = algorithm;
+  assert_non_null(call_check(rig, asked));
+}
+
+/* Vectors that fill a line only together: pairs of them, or four. */
+static void neighbouring_vectors_fill_lines_past_the_caches(void **state) {
+  static const struct together {
+    const char *algorithm, *words, *define;
+  } rows[] = {{"phase", "x 2 vectors of 8 x 1 residues along rows", "\nSTREAM=2\n"},
+              {"phase", "x 4 vectors of 4 x 1 residues along rows", "\nSTREAM=4\n"},
+              {"rows", "x 2 vectors of 8 x 2 residues", "\nSTREAM=2\n"}};
+  static const enum view_kind kinds[] = {VIEW_PADDED, VIEW_ROWS};
+  const struct rig *rig = *state;
+  t3_slot *slot = (t3_slot *)(uintptr_t)t3_context_slot(rig->context, NULL);
+  uint64_t cache_bytes = slot->info.cache_bytes;
+  slot->info.cache_bytes = 1;
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; ++i)
+    for (uint64_t s = 0; s < 4; ++s) {
+      struct asked asked = {.desc = layer_of(2, 4, 1, 48), .seed = seed + 10 * i + s, .values = VALUES_INTEGER};
+      struct rng rng = {asked.seed};
+      asked.desc.stride[2] = asked.desc.kernel_size[2] = 1;
+      views_random(&rng, &rng, &asked.desc, asked.operation, (struct view_kinds){VIEW_PADDED, VIEW_DENSE, kinds[s % 2]});
+      assert_streams(rig, &asked, rows[i].algorithm, rows[i].words, rows[i].define);
     }
   slot->info.cache_bytes = cache_bytes;
 }
@@ -260,8 +336,10 @@ int main(void) {
       cmocka_unit_test(depthwise_layers_go_with_channels_last),
       cmocka_unit_test(residues_take_turns_with_channels_last),
       cmocka_unit_test(x_is_turned_for_vectors_of_channels),
+      cmocka_unit_test(channels_that_lie_apart_are_taken_at_once),
       cmocka_unit_test(blocks_of_rows_are_turned_into_channels),
       cmocka_unit_test(results_stored_past_the_caches_keep_what_lies_between),
+      cmocka_unit_test(neighbouring_vectors_fill_lines_past_the_caches),
       cmocka_unit_test(layers_in_any_layout_can_be_tuned),
       cmocka_unit_test(a_tuning_is_of_one_layout),
       cmocka_unit_test(the_gradient_of_the_bias_has_no_layouts_of_x_and_w),

@@ -126,8 +126,10 @@ static tconv3d_status recipe(const t3_problem *asked, const t3_variant *variant,
           {T3_NUMBER, axis[T3_D].in}, {T3_NUMBER, axis[T3_H].in}, {T3_NUMBER, axis[T3_W].in}, T3_STRIDES(layer->y.stride),
           {T3_NUMBER, axis[T3_D].out}, {T3_NUMBER, axis[T3_H].out}, {T3_NUMBER, axis[T3_W].out}, {T3_NUMBER, run});
   t3_end_recipe(problem, t3_channels_packed_count(problem, &block), recipe);
-  snprintf(recipe->detail, sizeof recipe->detail, "%" PRId64 " positions x %" PRId64 " vectors of %" PRId64 " channels, %s%s",
-           block.tile, block.vectors, block.width, t3_reading(&padded), padded.channels_last ? ", channels last" : "");
+  snprintf(recipe->detail, sizeof recipe->detail,
+           "%" PRId64 " positions x %" PRId64 " vectors of %" PRId64 " channels, %s%s, %" PRId64 " input channels at once",
+           block.tile, block.vectors, block.width, t3_reading(&padded), padded.channels_last ? ", channels last" : "",
+           t3_channels_together(problem, &block));
   return TCONV3D_OK;
 }
 
