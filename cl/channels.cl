@@ -11,8 +11,8 @@
  * Weights are read once for TILE positions. Where those of a work-item outgrow the cache, CHUNK input channels at a time serve
  * all its positions, and the sums wait in memory meanwhile. x is read from a copy (pad.cl's) with zeros around it or in another
  * order, or in place where it needs none or, IN_PLACE, although taps reach over its edges: then those are left out lane by
- * lane. It and y may lie anywhere. BLOCK_C channels follow one another under each tap: where they lie SIDE_BY_SIDE a line of
- * the cache is so used up at once, elsewhere loops are longer and lines of all those channels are to stay in the first cache.
+ * lane. It and y may lie anywhere. BLOCK_C channels follow one another under each tap: where they lie SIDE_BY_SIDE lines of
+ * the cache are so used up at once, elsewhere loops are longer and lines of all those channels are to stay in the first cache.
  * EACH_ITS_OWN: of a depthwise layer whose x has neighbouring channels side by side the lanes are groups, taken for output
  * channels of a layer with one of each kind; each has values of x of its own, and no block has channels past the last.
  *

@@ -31,16 +31,17 @@ static bool in_place(const t3_problem *problem) {
   return t3_is_real(problem, t3_input_type(problem)) && t3_padded_values(problem, false).copy;
 }
 
-/* Adds a variant, and those that take several channels together that lie apart: few where their lines share a set of the first
- * cache, else as many as were measured to be best. */
+/* Adds a variant, and those that take several channels together that lie apart: few, which are best where their lines share a
+ * set of the first cache, and as many as were measured to be best elsewhere. */
 static size_t add_variants(const t3_problem *problem, t3_variant variant, t3_variant *list, size_t count) {
-  const t3_channels_block block = t3_channels_block_of(&variant);
-  const int64_t apart[] = {4, t3_step(problem, T3_W) == 1 ? 16 : 8};
-  list[count++] = variant;
-  if (problem->layer.group_in < apart[0] || t3_channels_reads_last(problem, block.reading)) return count;
-  for (size_t i = problem->layer.group_in == apart[0]; i < sizeof apart / sizeof *apart; ++i) {
-    list[count] = variant;
-    list[count++].number[4] = apart[i];
+  const int64_t apart[] = {0, 4, t3_step(problem, T3_W) == 1 ? 16 : 8};
+  int64_t before = 0;
+  for (size_t i = 0; i < sizeof apart / sizeof *apart; ++i) {
+    variant.number[4] = apart[i];
+    const t3_channels_block block = t3_channels_block_of(&variant);
+    int64_t together = t3_channels_together(problem, &block);
+    if (together > before) list[count++] = variant;
+    before = t3_max(before, together);
   }
   return count;
 }
@@ -126,10 +127,13 @@ static tconv3d_status recipe(const t3_problem *asked, const t3_variant *variant,
           {T3_NUMBER, axis[T3_D].in}, {T3_NUMBER, axis[T3_H].in}, {T3_NUMBER, axis[T3_W].in}, T3_STRIDES(layer->y.stride),
           {T3_NUMBER, axis[T3_D].out}, {T3_NUMBER, axis[T3_H].out}, {T3_NUMBER, axis[T3_W].out}, {T3_NUMBER, run});
   t3_end_recipe(problem, t3_channels_packed_count(problem, &block), recipe);
-  snprintf(recipe->detail, sizeof recipe->detail,
-           "%" PRId64 " positions x %" PRId64 " vectors of %" PRId64 " channels, %s%s, %" PRId64 " input channels at once",
-           block.tile, block.vectors, block.width, t3_reading(&padded), padded.channels_last ? ", channels last" : "",
-           t3_channels_together(problem, &block));
+  int64_t together = t3_channels_together(problem, &block);
+  int written = snprintf(recipe->detail, sizeof recipe->detail,
+                         "%" PRId64 " positions x %" PRId64 " vectors of %" PRId64 " channels, %s%s", block.tile, block.vectors,
+                         block.width, t3_reading(&padded), padded.channels_last ? ", channels last" : "");
+  if (together > 1 && written > 0 && (size_t)written < sizeof recipe->detail)
+    snprintf(recipe->detail + written, sizeof recipe->detail - (size_t)written, ", %" PRId64 " input channels at once",
+             together);
   return TCONV3D_OK;
 }
 

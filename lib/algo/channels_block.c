@@ -12,7 +12,7 @@ enum {
   CHUNK_BYTES = 32 << 10,    /* of weights, in the first cache: up to 7 % faster than 64 KiB, a fifth than 128 */
   LEAST_CHUNK = 4,           /* channels: between chunks sums are loaded and stored */
   ITEMS_A_UNIT = 4,          /* at least, with tiles enough: then compute units end within some 20 % of each other */
-  BLOCK_C = 16,              /* channels that are taken together, about: side by side, a line of the cache, of float */
+  BLOCK_C = 16,              /* channels side by side that are taken together, about: a line of the cache, of float */
   MOST_ADDRESSES = 8,        /* of a tile: a processor has some 16 registers for them and for all else */
   MOST_TURNED = 4,           /* residues of W that cl/lines.cl interleaves by shuffles */
   MOST_TOGETHER = 64,        /* residues: a work-item keeps a list of taps of each */

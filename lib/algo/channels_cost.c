@@ -50,8 +50,8 @@ static double together_factor(const t3_problem *problem, const t3_channels_block
 static double apart_factor(const t3_problem *problem, const t3_channels_block *block, const t3_padded *padded) {
   if (!t3_few_registers(problem)) return 1.1;
   if (t3_lines_collide(problem, padded)) return block->apart > 4 ? 1.25 : 0.95;
-  double lines = 0.6 + 0.65 * t3_channels_lines(problem, block);
-  return together_factor(problem, block) * (block->apart > 4 ? lines : lines + 0.08);
+  double lines = 0.6 + 0.65 * t3_channels_lines(problem, block) + (block->apart > 4 ? 0 : 0.08);
+  return fmax(together_factor(problem, block) * lines, 0.8); /* multiply-adds alone take nearly as long */
 }
 
 /* Of what a body loses by addresses and lines of the cache, or gains. */
@@ -79,7 +79,7 @@ static double waiting_cycles(const t3_problem *problem, const t3_channels_block 
   double far = t3_far_cycles(problem, padded), step = (double)t3_step(problem, T3_W);
   if (!t3_few_registers(problem)) return step > 1 ? far / 5 : 0;
   double lines = (double)(block->tile * problem->real_size) * step / T3_CACHE_LINE;
-  double rows = lines * (double)(t3_step(problem, T3_D) * t3_step(problem, T3_H)), most = far < 80 ? far / 4 : 20;
+  double rows = lines * (double)(t3_step(problem, T3_D) * t3_step(problem, T3_H)), most = far > 0 ? 20 : 0;
   double passed = t3_passed_cycles(problem) * lines / (double)t3_most_taps(problem, T3_W);
   return (most * rows / (double)t3_channels_taps(problem) + passed) /
          (double)(t3_channels_blocks(problem, block) / problem->layer.groups);

@@ -264,9 +264,9 @@ bool t3_streams(const t3_problem *problem, int64_t row, int64_t block) {
 int64_t t3_streams_rows(const t3_problem *problem, int64_t width, int64_t vectors, int64_t m) {
   int64_t row = problem->layer.axis[T3_W].out, outputs = width * t3_output_step(&problem->layer.axis[T3_W]);
   if (t3_y_channels_last(problem)) return m == problem->layer.out_channels && t3_streams(problem, row * m, outputs * m);
-  for (int64_t together = 1; together <= vectors; ++together)
-    if (vectors % together == 0 && streams_past(problem, row, outputs * together, together == 1 ? 4 : 2)) return together;
-  return 0;
+  int64_t together = t3_max(T3_CACHE_LINE / (outputs * problem->real_size), 1); /* a line, or more of them in each vector */
+  bool fill = vectors % together == 0 && streams_past(problem, row, outputs * together, together == 1 ? 4 : 2);
+  return fill ? together : 0;
 }
 
 void t3_define_edges(t3_text *defines, const t3_problem *problem, const t3_padded *padded) {

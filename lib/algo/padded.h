@@ -73,8 +73,8 @@ void t3_define_tables(t3_text *defines, int axis, const t3_problem *problem);
  * programs want theirs, and a store that misses reads the line first. There stores that bypass the cache gain 3 to 70 %; but
  * they must fill whole lines of the cache: parts of lines were measured to take up to five times as long. So rows of so many
  * elements, and the block that is stored at a time, must be whole lines; or a block of width values of t of W and m channels,
- * which never leaves a row. Or so many of a row's vectors together as fill lines, as few as do: parts of a line that follow
- * each other at once were measured to gain a tenth where y outgrows half of the cache, and to lose as much with less. */
+ * which never leaves a row. Or so many of a row's vectors together as fill one line: parts of it that follow each other at once
+ * were measured to gain a tenth where y outgrows half of the cache, and to lose as much with less. */
 bool t3_streams(const t3_problem *problem, int64_t row, int64_t block);
 int64_t t3_streams_rows(const t3_problem *problem, int64_t width, int64_t vectors, int64_t m);
 
