@@ -51,12 +51,6 @@ static size_t check_row(const struct rig *rig, struct asked asked, const struct 
   return row->algorithm ? served : served + (call_check(rig, &asked) != NULL);
 }
 
-static size_t algorithm_at(const char *name) {
-  size_t at = 0;
-  while (strcmp(tconv3d_algorithm_name(at), name) != 0) ++at;
-  return at;
-}
-
 /* An algorithm has a variant whose explanation has these words, and it computes what is right. */
 static void assert_variant(const struct rig *rig, struct asked asked, size_t algorithm, const char *words) {
   t3_candidate candidate;

@@ -8,19 +8,13 @@
 
 static const uint64_t seed = 20240611;
 
-static size_t index_of(const char *name) {
-  size_t i = 0;
-  while (strcmp(tconv3d_algorithm_name(i), name) != 0) ++i;
-  return i;
-}
-
 static const tconv3d_operation operations[] = {TCONV3D_FORWARD, TCONV3D_GRAD_INPUT, TCONV3D_CONVOLUTION};
 enum { SERVED = sizeof operations / sizeof *operations };
 
 static void each_variant_is_right_for_each_operation_type_and_layout(void **state) {
   static const tconv3d_dtype types[] = {TCONV3D_F32, TCONV3D_F16, TCONV3D_BF16, TCONV3D_F64};
   const struct rig *rig = *state;
-  const size_t pipeline = index_of("pipeline");
+  const size_t pipeline = algorithm_at("pipeline");
   for (size_t i = 0; i < SERVED; ++i)
     for (size_t t = 0; t < (rig->device.float64 ? 4u : 3u); ++t) {
       struct rng rng = {seed + 4 * i + t}, of_w = {seed + i};

@@ -72,6 +72,12 @@ bool serves(const struct rig *rig, const struct asked *asked, size_t algorithm) 
   return t3_algorithm_at(algorithm) && t3_applicable(&problem, t3_algorithm_at(algorithm), why, sizeof why);
 }
 
+size_t algorithm_at(const char *name) {
+  size_t at = 0;
+  while (strcmp(tconv3d_algorithm_name(at), name) != 0) ++at;
+  return at;
+}
+
 bool find_variant(const struct rig *rig, const struct asked *asked, size_t algorithm, const char *words,
                   t3_candidate *candidate) {
   t3_candidate list[T3_MAX_VARIANTS];

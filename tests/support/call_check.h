@@ -11,6 +11,8 @@ const char *call_check(const struct rig *rig, const struct asked *asked);
 /* With integers and with fractions. */
 const char *call_check_both(const struct rig *rig, struct asked asked);
 
+/* The index of an algorithm that there is. */
+size_t algorithm_at(const char *name);
 t3_problem problem_of(const struct rig *rig, const struct asked *asked);
 /* Whether the algorithm of this index takes the call; not past the last. */
 bool serves(const struct rig *rig, const struct asked *asked, size_t algorithm);
